@@ -1,0 +1,194 @@
+"""Label completion (SGA-GAN 2.1): train the ensemble on what is known, fill what is missing, say how sure it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from classifiers.data import load_pixels
+from classifiers.ensemble import EnsembleSettings, predict_member, train_member
+from classifiers.metrics import fit_temperature, reweigh, shift_prior, temper
+from classifiers.report import Table, compare
+from classifiers.runtime import RunLog, launch, progress_bar
+from classifiers.train import sampled_shares, sampling_weights
+from configs.errors import InputError
+from configs.files import atomic_write_text, write_json
+from labeling.predictions import Predictions
+from labeling.provenance import Source
+from labeling.table import LabelTable
+from labeling.workspace import Workspace, fingerprint, table_fingerprint
+
+__all__ = ["Completion", "complete", "goal_shares"]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """filled[attribute]: cells written; held_out and out_of_fold: Table 1 on the test faces and on the faces trained on."""
+
+    filled: dict[str, int]
+    shares: dict[str, dict[str, float]]
+    held_out: Table
+    out_of_fold: Table
+
+
+def goal_shares(table: LabelTable, name: str) -> np.ndarray:
+    """(size,) class shares that decisions aim at: equal for gender (balanced accuracy), else those of the labelled faces."""
+    attribute, codes = table.schema[name], table.codes(name)[table.labelled(name) & ~table.in_split("test")]
+    if attribute.role == "gender":
+        return np.full(attribute.size, 1 / attribute.size)
+    counts = np.bincount(codes, minlength=attribute.size) + 0.5
+    return counts / counts.sum()
+
+
+def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool = True) -> Completion:
+    """Train every member on every fold, calibrate, write `ensemble/predictions.npz`, Table 1 and the completed cells.
+
+    Stopped and typed again, it continues. Original and human cells are never written.
+
+    Raises:
+        InputError: no attribute has a label to learn from, or one class alone.
+    """
+    workspace.require("faces")
+    table = workspace.table()
+    names = _learnable(table)
+    pixels = load_pixels(workspace, table)
+    folder, fabric = workspace.folder("ensemble"), launch(settings.launch)
+    inputs = fingerprint(table_fingerprint(table, completed=False), settings.model_dump_json())
+    _forget_other_runs(folder, inputs)
+
+    said: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    single: dict[str, dict[str, np.ndarray]] = {name: {} for name in names}
+    temperatures: dict[str, dict[str, float]] = {}
+    met = _shares_met(table, names, settings.fit.rarity)
+    trained = np.zeros(len(table), dtype=bool)
+    with progress_bar(progress) as bar:
+        for member in settings.members:
+            with RunLog(folder / member, seen=-1, tensorboard=False) as log:
+                files = _train(folder, member, table, pixels, settings, fabric, bar, log)
+            task = bar.add_task(f"{member} looks at every face", total=len(table) * settings.folds, note="")
+            everything, networks, trained = predict_member(
+                files, member, table, pixels, settings, fabric, lambda count, task=task: bar.advance(task, count)
+            )
+            for name in names:
+                known = trained & table.labelled(name)
+                codes = table.codes(name)[known]
+                share = np.bincount(codes, minlength=table.schema[name].size) / max(1, len(codes))
+                weights = met[name][codes] / np.maximum(share[codes], 1e-9)
+                heat = fit_temperature(everything[name][known], codes, weights)
+                temperatures.setdefault(member, {})[name] = heat
+                said[name].append(temper(everything[name], heat))
+                single[name][member] = temper(networks[name], heat)
+
+    probabilities, shares, filled = {}, {}, {}
+    averaged = {name: np.stack(said[name], axis=1) for name in names}
+    held_out, out_of_fold = _tables(table, names, averaged, single, met, trained, list(settings.members))
+    for name in names:
+        blank = ~table.labelled(name)
+        shares[name], _ = shift_prior(averaged[name].mean(axis=1)[blank], met[name])
+        probabilities[name] = reweigh(averaged[name], met[name], shares[name]).astype(np.float32)
+        filled[name] = _fill(table, name, probabilities[name].mean(axis=1), settings.min_confidence)
+    Predictions(table.faces, tuple(settings.members), probabilities, trained).save(folder / "predictions.npz")
+    table.save(workspace.labels_path)
+    held_out.save(folder / "table1")
+    out_of_fold.save(folder / "table1-out-of-fold")
+    named = {name: dict(zip(table.schema[name].values, map(float, shares[name]), strict=True)) for name in names}
+    write_json(folder / "calibration.json", {"temperatures": temperatures, "shares_of_unlabelled": named})
+    output = fingerprint(inputs, *(probabilities[name].argmax(axis=2).tobytes() for name in names))
+    workspace.finish("ensemble", output, settings.model_dump(mode="json"), filled=filled, made_from=inputs)
+    return Completion(filled, named, held_out, out_of_fold)
+
+
+def _learnable(table: LabelTable) -> list[str]:
+    names = []
+    for attribute in table.schema.with_role("gender", "style"):
+        known = table.labelled(attribute.name) & ~table.in_split("test")
+        classes = np.unique(table.codes(attribute.name)[known])
+        if len(classes) == 1:
+            raise InputError(
+                f"Expected labels of at least two values of {attribute.name}, found only {attribute.values[classes[0]]} "
+                f"({int(known.sum())} faces). Label some faces of another value, or leave {attribute.name} out of the schema."
+            )
+        if len(classes):
+            names.append(attribute.name)
+    if not names:
+        raise InputError("Expected some labelled faces to learn from, found none. Type: sga ingest PATH --labels CSV")
+    return names
+
+
+def _forget_other_runs(folder: Path, inputs: str) -> None:
+    """Networks of other labels, faces or settings must not be taken for finished ones of this run."""
+    stamp = folder / "inputs.txt"
+    if stamp.is_file() and stamp.read_text() != inputs:
+        for old in [*folder.glob("*/fold*.safetensors"), *folder.glob("*/*.checkpoint.pt")]:
+            old.unlink()
+    atomic_write_text(stamp, inputs)
+
+
+def _shares_met(table: LabelTable, names: list[str], rarity: float) -> dict[str, np.ndarray]:
+    attributes = [a.name for a in table.schema.with_role("gender", "style")]
+    codes = {name: table.codes(name) for name in attributes}
+    weights = {name: table.labelled(name).astype(np.float32) for name in attributes}
+    rows = np.flatnonzero(np.any([weight > 0 for weight in weights.values()], axis=0) & ~table.in_split("test"))
+    sampling = sampling_weights(codes, weights, rows, rarity)
+    return {name: sampled_shares(codes[name][rows], sampling * weights[name][rows], table.schema[name].size) for name in names}
+
+
+def _train(folder, member, table, pixels, settings, fabric, bar, log) -> list[Path]:  # type: ignore[no-untyped-def]
+    tasks: dict[str, int] = {}
+    ticks = 0
+
+    def on_step(label: str, seen: int, values: dict[str, float]) -> None:
+        nonlocal ticks
+        if label not in tasks:
+            tasks[label] = bar.add_task(label, total=settings.fit.images, note="")
+        bar.update(tasks[label], completed=min(seen, settings.fit.images), note=f"loss {values['loss']:.3f}" if values else "kept")
+        ticks += 1
+        if values and ticks % 20 == 0:
+            log.tick(seen, {f"{label}/{name}": value for name, value in values.items()})
+
+    return train_member(folder, member, table, pixels, settings, fabric, on_step)
+
+
+def _fill(table: LabelTable, name: str, mean: np.ndarray, min_confidence: float) -> int:
+    """Completed cells of an earlier run are emptied first: a face that is no longer sure enough is missing again."""
+    blank = np.flatnonzero(~table.labelled(name))
+    table.fill(name, blank, np.full(len(blank), -1), Source.MISSING)
+    sure = blank[mean[blank].max(axis=1) >= min_confidence]
+    return table.fill(name, sure, mean[sure].argmax(axis=1), Source.COMPLETED, mean[sure].max(axis=1))
+
+
+def _tables(
+    table: LabelTable,
+    names: list[str],
+    averaged: dict[str, np.ndarray],
+    single: dict[str, dict[str, np.ndarray]],
+    met: dict[str, np.ndarray],
+    trained: np.ndarray,
+    members: list[str],
+) -> tuple[Table, Table]:
+    test = table.in_split("test")
+    held_out = Table("Held-out faces, never trained on (a member's row: the mean of its networks, one a fold)")
+    out_of_fold = Table("Faces trained on, each judged by networks that left it out (one network a member)")
+    for name in names:
+        goal = goal_shares(table, name)
+        known = table.labelled(name)
+        known_test, known_trained = known & test, known & trained
+        codes, ensemble = table.codes(name), reweigh(averaged[name], met[name], goal)
+        networks = {member: reweigh(single[name][member], met[name], goal)[:, known[test]] for member in members}
+        for index, member in enumerate(members):
+            if known_test.any():
+                held_out.add(name, member, networks[member], codes[known_test])
+            if known_trained.any():
+                out_of_fold.add(name, member, ensemble[known_trained, index], codes[known_trained])
+        mean, metric = ensemble.mean(axis=1), "balanced" if table.schema[name].role == "gender" else "accuracy"
+        for out, rows in ((held_out, known_test), (out_of_fold, known_trained)):
+            if not rows.any():
+                continue
+            out.add(name, "ensemble", mean[rows], codes[rows])
+            best = max(members, key=lambda member, out=out: out.cells[name][member][metric].value)
+            alone = networks[best] if out is held_out else ensemble[rows, members.index(best)]
+            gain = compare(mean[rows], alone, codes[rows], metric)
+            out.notes.append(f"{name}: ensemble − best single ({best}), {metric}: {gain} points.")
+    return held_out, out_of_fold

@@ -1,0 +1,136 @@
+"""The ensemble: one network a member and fold (SGA-GAN 2.1). A face that was trained on is judged by networks that never saw it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from safetensors.torch import load_file, save_file
+
+from classifiers.heads import Classifier, probabilities
+from classifiers.runtime import LaunchSettings, seed_step
+from classifiers.train import FitData, FitSettings, fit, predict_logits, sampling_weights
+from configs.files import atomic_path
+from configs.settings import Settings
+from labeling.schema import Schema
+from labeling.table import LabelTable
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+__all__ = ["EnsembleSettings", "MemberSettings", "fold_of", "predict_member", "train_member"]
+
+
+class MemberSettings(Settings):
+    """One backbone of the ensemble."""
+
+    backbone: str = Field(description="timm's name")
+    arguments: dict[str, Any] = Field(default_factory=dict, description="passed to timm, such as growth_rate")
+
+
+class EnsembleSettings(Settings):
+    """The members and how each is trained. Held-out faces (split test) are never trained on."""
+
+    members: dict[str, MemberSettings]
+    pretrained: bool = Field(False, description="start from timm's published weights; needs a network once")
+    dropout: float = Field(0.2, ge=0, lt=1)
+    folds: int = Field(3, ge=2, description="a network a fold: each face trained on is judged by the one fold that left it out")
+    seed: int = Field(0, ge=0)
+    min_confidence: float = Field(0.0, ge=0, lt=1, description="fill a missing cell only from this probability on; 0 = always")
+    fit: FitSettings = FitSettings()
+    launch: LaunchSettings = LaunchSettings()
+
+    @model_validator(mode="after")
+    def _members(self) -> EnsembleSettings:
+        if len(self.members) < 2:
+            raise ValueError("an ensemble needs at least two members: disagreement of one is always 0")
+        return self
+
+
+def fold_of(groups: np.ndarray, folds: int) -> np.ndarray:
+    """(n,) int64 fold of each face, a function of its group alone, so near duplicates are never on both sides."""
+    return np.asarray([int(group[-8:], 16) % folds for group in groups], dtype=np.int64)
+
+
+def train_member(
+    folder: Path,
+    name: str,
+    table: LabelTable,
+    pixels: np.ndarray,
+    settings: EnsembleSettings,
+    fabric: Fabric,
+    on_step: Callable[[str, int, dict[str, float]], None],
+) -> list[Path]:
+    """Train one network a fold, each on the other folds; a finished one is kept. Returns the weights' files, a fold each."""
+    schema, fold = table.schema, fold_of(table.frame["group"].to_numpy(), settings.folds)
+    attributes = [a.name for a in schema.with_role("gender", "style")]
+    codes = {attribute: table.codes(attribute) for attribute in attributes}
+    weights = {attribute: table.labelled(attribute).astype(np.float32) for attribute in attributes}
+    known = np.any([weight > 0 for weight in weights.values()], axis=0) & ~table.in_split("test")
+    files = []
+    for index in range(settings.folds):
+        label, path = f"{name}, fold {index + 1}", folder / name / f"fold{index}.safetensors"
+        files.append(path)
+        if path.is_file():
+            on_step(label, settings.fit.images, {})
+            continue
+        rows = np.flatnonzero(known & (fold != index))
+        data = FitData(pixels, rows, codes, weights, sampling_weights(codes, weights, rows, settings.fit.rarity))
+        seed = settings.seed * 1000 + index
+        seed_step(seed, -1)
+        network = build_member(schema, settings, name, pretrained=settings.pretrained)
+        checkpoint = path.with_suffix(".checkpoint.pt")
+
+        def step(seen: int, values: dict[str, float], label: str = label) -> None:
+            on_step(label, seen, values)
+
+        fit(network, schema, data, settings.fit, fabric, seed=seed, checkpoint=checkpoint, on_step=step)
+        if fabric.is_global_zero:
+            with atomic_path(path) as temporary:
+                save_file({k: v.contiguous() for k, v in network.state_dict().items()}, temporary, {"schema": schema.hash})
+            checkpoint.unlink(missing_ok=True)
+    return files
+
+
+def build_member(schema: Schema, settings: EnsembleSettings, name: str, *, pretrained: bool = False) -> Classifier:
+    """A member's network, before training."""
+    member = settings.members[name]
+    return Classifier.build(schema, member.backbone, pretrained=pretrained, dropout=settings.dropout, **member.arguments)
+
+
+def predict_member(
+    files: list[Path],
+    name: str,
+    table: LabelTable,
+    pixels: np.ndarray,
+    settings: EnsembleSettings,
+    fabric: Fabric,
+    on_batch: Callable[[int], None] = lambda count: None,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
+    """What one member says.
+
+    Returns probabilities[attribute] (n, size) float32: for a face trained on, of the one network that left it out, for every other
+    face the average over the folds; single[attribute] (folds, t, size) of the t test faces, network by network; trained (n,) bool.
+    """
+    schema, fold = table.schema, fold_of(table.frame["group"].to_numpy(), settings.folds)
+    attributes = [a.name for a in schema.with_role("gender", "style")]
+    test = table.in_split("test")
+    trained = np.any([table.labelled(attribute) for attribute in attributes], axis=0) & ~test
+    summed = {attribute: np.zeros((len(table), schema[attribute].size), dtype=np.float32) for attribute in attributes}
+    single: dict[str, list[np.ndarray]] = {attribute: [] for attribute in attributes}
+    for index, path in enumerate(files):
+        network = build_member(schema, settings, name)
+        network.load_state_dict(load_file(path))
+        network = network.to(fabric.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        rows = np.flatnonzero(~trained | (fold == index))
+        logits = torch.from_numpy(predict_logits(network, pixels, rows, fabric, on_batch=on_batch))
+        share = np.where(trained[rows], 1.0, 1.0 / settings.folds).astype(np.float32)[:, None]
+        for attribute in attributes:
+            said = probabilities(schema, attribute, logits).numpy()
+            summed[attribute][rows] += said * share
+            single[attribute].append(said[test[rows]])
+    return summed, {attribute: np.stack(said) for attribute, said in single.items()}, trained

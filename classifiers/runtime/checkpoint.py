@@ -1,0 +1,41 @@
+"""One file that is the whole state of a run, replaced atomically. Tensors and plain values only: nothing is unpickled."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from configs.errors import WorkspaceError
+from configs.files import atomic_path
+
+__all__ = ["load_checkpoint", "save_checkpoint"]
+
+
+def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
+    """Write `state` (nested dicts and lists of tensors, numbers and text), whole or not at all."""
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any] | None:
+    """What `save_checkpoint` wrote, on the CPU; None where there is no file.
+
+    Raises:
+        WorkspaceError: the file is damaged, or holds more than tensors and plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise WorkspaceError(
+            f"Expected a checkpoint at {path}, found a damaged file ({str(error).splitlines()[0]}). "
+            "Remove it to start this stage anew."
+        ) from error
+    if not isinstance(state, dict):
+        raise WorkspaceError(f"Expected a checkpoint at {path}, found a {type(state).__name__}. Remove it to start anew.")
+    return state

@@ -1,0 +1,234 @@
+"""The style feature network (SGA-GAN 2.2): ResNet → FC 512 + ReLU → FC 30, the style feature → heads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from classifiers.backbones import Backbone, build_backbone
+from classifiers.complete import goal_shares
+from classifiers.data import load_pixels
+from classifiers.ensemble import MemberSettings
+from classifiers.heads import probabilities
+from classifiers.metrics import reweigh
+from classifiers.report import Table
+from classifiers.runtime import LaunchSettings, RunLog, launch, progress_bar, seed_step
+from classifiers.train import (
+    FitData,
+    FitSettings,
+    attribute_weights,
+    fit,
+    predict_logits,
+    sampled_shares,
+    sampling_weights,
+)
+from configs.errors import WorkspaceError
+from configs.files import atomic_path
+from configs.settings import Settings
+from labeling.schema import Schema
+from labeling.table import LabelTable
+from labeling.workspace import Workspace, fingerprint, table_fingerprint
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+__all__ = ["SfnSettings", "StyleFeatureNetwork", "load_sfn", "load_styles", "save_sfn", "train_sfn"]
+
+TRUNCATED_NORMAL_STD = 0.5395600
+"""Standard deviation of a standard normal truncated to [-1, 1], the generator's prior: real styles are scaled to it."""
+
+
+class SfnSettings(Settings):
+    """The network and how it is trained."""
+
+    backbone: MemberSettings = MemberSettings(backbone="resnet18")
+    pretrained: bool = False
+    hidden: int = Field(512, ge=1, description="width of the FC before the style feature")
+    style_size: int = Field(30, ge=1, description="width of the style feature")
+    dropout: float = Field(0.2, ge=0, lt=1)
+    completed_weight: float = Field(0.2, ge=0, le=1, description="loss weight of a completed cell; original and human ones weigh 1")
+    seed: int = Field(0, ge=0)
+    fit: FitSettings = FitSettings()
+    launch: LaunchSettings = LaunchSettings()
+
+
+class StyleFeatureNetwork(nn.Module):
+    """Images (n, 3, h, w) in [-1, 1] → logits (n, schema.logit_width); the style feature stands in between."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, backbone: Backbone, schema: Schema, hidden: int = 512, style_size: int = 30, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.hidden = nn.Linear(backbone.width, hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.feature = nn.Linear(hidden, style_size)
+        self.heads = nn.Linear(style_size, schema.logit_width)
+        self.register_buffer("mean", torch.zeros(style_size))
+        self.register_buffer("scale", torch.ones(style_size))
+
+    @classmethod
+    def build(cls, schema: Schema, settings: SfnSettings, *, pretrained: bool = False) -> StyleFeatureNetwork:
+        """A network by its settings; errors as `build_backbone`."""
+        backbone = build_backbone(settings.backbone.backbone, pretrained=pretrained, **settings.backbone.arguments)
+        return cls(backbone, schema, settings.hidden, settings.style_size, settings.dropout)
+
+    def features(self, images: Tensor) -> Tensor:
+        """(n, style_size) raw, signed style features."""
+        feature: Tensor = self.feature(self.dropout(self.hidden(self.backbone(images)).relu()))
+        return feature
+
+    def standardise(self, feature: Tensor) -> Tensor:
+        """Raw features → the generator's space: mean 0 and the spread of its truncated normal over the training faces."""
+        return (feature - self.mean) / self.scale
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, schema.logit_width) logits."""
+        logits: Tensor = self.heads(self.features(images))
+        return logits
+
+    def judge(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (n, schema.logit_width) and standardised style (n, style_size) in one pass."""
+        feature = self.features(images)
+        return self.heads(feature), self.standardise(feature.float())
+
+
+@dataclass(frozen=True)
+class SfnReport:
+    """Table 1 on the held-out faces, the SFN in its last row."""
+
+    held_out: Table
+
+
+def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = True) -> SfnReport:
+    """Train the SFN on known and completed labels; write `sfn/network.safetensors`, `sfn/styles.npz` and Table 1's last row.
+
+    Stopped and typed again, it continues.
+    """
+    ensemble = workspace.require("ensemble")
+    table = workspace.table()
+    pixels = load_pixels(workspace, table)
+    folder, fabric = workspace.folder("sfn"), launch(settings.launch)
+    schema = table.schema
+    inputs = fingerprint(table_fingerprint(table, completed=True), settings.model_dump_json())
+    data = _fit_data(table, pixels, settings.fit.rarity, settings.completed_weight)
+
+    seed_step(settings.seed, -1)
+    network = StyleFeatureNetwork.build(schema, settings, pretrained=settings.pretrained)
+    checkpoint = folder / "checkpoint.pt"
+    stamp = folder / "inputs.txt"
+    if stamp.is_file() and stamp.read_text() != inputs:
+        checkpoint.unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(inputs)
+    with progress_bar(progress) as bar, RunLog(folder, seen=-1) as log:
+        task = bar.add_task("style feature network", total=settings.fit.images, note="")
+
+        def on_step(seen: int, values: dict[str, float]) -> None:
+            bar.update(task, completed=min(seen, settings.fit.images), note=f"loss {values['loss']:.3f}")
+            if (seen // settings.fit.batch) % 20 == 0:
+                log.tick(seen, values)
+
+        fit(network, schema, data, settings.fit, fabric, seed=settings.seed, checkpoint=checkpoint, on_step=on_step)
+        task = bar.add_task("style of every face", total=len(table), note="")
+        logits, styles = describe(network, pixels, np.arange(len(table)), fabric, lambda count: bar.advance(task, count))
+    fitted = styles[data.rows]
+    mean, scale = fitted.mean(axis=0), np.maximum(fitted.std(axis=0), 1e-6) / TRUNCATED_NORMAL_STD
+    network.mean.copy_(torch.from_numpy(mean))
+    network.scale.copy_(torch.from_numpy(scale))
+    save_sfn(folder / "network.safetensors", network, schema, settings)
+    with atomic_path(folder / "styles.npz") as temporary, temporary.open("wb") as handle:
+        np.savez(handle, face=table.faces.astype("U64"), style=((styles - mean) / scale).astype(np.float32))
+
+    held_out = Table.load(workspace.folder("ensemble") / "table1.json")
+    for name in held_out.cells:
+        known = table.in_split("test") & table.labelled(name)
+        said = decide(table, name, probabilities(schema, name, torch.from_numpy(logits[known])).numpy(), data)
+        held_out.add(name, "SFN", said, table.codes(name)[known])
+    held_out.save(folder / "table1")
+    checkpoint.unlink(missing_ok=True)
+    output = fingerprint(inputs, (folder / "network.safetensors").stat().st_size, styles.tobytes())
+    workspace.finish("sfn", output, settings.model_dump(mode="json"), ensemble=ensemble["output"], made_from=inputs)
+    return SfnReport(held_out)
+
+
+def _fit_data(table: LabelTable, pixels: np.ndarray, rarity: float, completed: float) -> FitData:
+    names = [attribute.name for attribute in table.schema.with_role("gender", "style")]
+    codes = {name: table.codes(name) for name in names}
+    weights = {name: attribute_weights(table, name, completed) for name in names}
+    rows = np.flatnonzero(np.any([weight > 0 for weight in weights.values()], axis=0) & ~table.in_split("test"))
+    return FitData(pixels, rows, codes, weights, sampling_weights(codes, weights, rows, rarity))
+
+
+def decide(table: LabelTable, name: str, said: np.ndarray, data: FitData) -> np.ndarray:
+    """Probabilities corrected from the class shares that training met to those that decisions aim at."""
+    mass = data.sampling * data.weights[name][data.rows]
+    met = sampled_shares(data.codes[name][data.rows], mass, table.schema[name].size)
+    return reweigh(said, met, goal_shares(table, name))
+
+
+def describe(network: StyleFeatureNetwork, pixels: np.ndarray, rows: np.ndarray, fabric: Fabric, on_batch: Any = lambda count: None) -> tuple[np.ndarray, np.ndarray]:
+    """(k, logit_width) logits and (k, style_size) raw features of pixels[rows], each averaged over the face and its mirror image."""
+
+    def both(images: Tensor) -> Tensor:
+        feature = network.features(images)
+        return torch.cat([network.heads(feature).float(), feature.float()], dim=1)
+
+    out = predict_logits(both, pixels, rows, fabric, on_batch=on_batch)
+    width = network.heads.out_features
+    return out[:, :width], out[:, width:]
+
+
+def save_sfn(path: Path, network: StyleFeatureNetwork, schema: Schema, settings: SfnSettings) -> None:
+    """Write weights as safetensors; the schema and the architecture travel in its header."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, {"schema": schema.to_json(), "settings": settings.model_dump_json()})
+
+
+def load_sfn(path: Path) -> tuple[StyleFeatureNetwork, Schema, SfnSettings]:
+    """What `save_sfn` wrote, in eval mode.
+
+    Raises:
+        WorkspaceError: no such file, or a damaged one.
+    """
+    try:
+        with safe_open(path, framework="pt") as stored:
+            header = stored.metadata()
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise WorkspaceError(f"Expected a style feature network at {path}, found none that can be read. Type first: sga sfn") from error
+    schema = Schema.from_json(header["schema"])
+    settings = SfnSettings.model_validate(json.loads(header["settings"]))
+    network = StyleFeatureNetwork.build(schema, settings)
+    network.load_state_dict(tensors)
+    return network.to(memory_format=torch.channels_last).eval(), schema, settings  # type: ignore[call-overload]
+
+
+def load_styles(workspace: Workspace, table: LabelTable) -> np.ndarray:
+    """(n, style_size) float32 standardised styles, one a row of `table`.
+
+    Raises:
+        WorkspaceError: the SFN has not described these faces.
+    """
+    workspace.require("sfn")
+    with np.load(workspace.folder("sfn") / "styles.npz", allow_pickle=False) as stored:
+        row_of = {face: row for row, face in enumerate(stored["face"].tolist())}
+        missing = sum(face not in row_of for face in table.faces)
+        if missing:
+            raise WorkspaceError(
+                f"Expected a style for each of the {len(table)} faces, found none for {missing}. "
+                f"Type first: sga complete --workspace {workspace.root}, then sga sfn"
+            )
+        styles: np.ndarray = stored["style"][[row_of[face] for face in table.faces]]
+    return styles

@@ -1,0 +1,204 @@
+"""Training of one network on partly labelled faces. The ensemble's members, the SFN and its finetuning all pass through `fit`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from classifiers.augment import AugmentSettings, augment
+from classifiers.data import to_tensor
+from classifiers.losses import attribute_losses
+from classifiers.runtime import load_checkpoint, save_checkpoint, seed_step, weighted_rows
+from configs.errors import DivergedError, WorkspaceError
+from configs.settings import Settings
+from labeling.provenance import MISSING_CODE, Source
+from labeling.schema import Schema
+from labeling.table import LabelTable
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+__all__ = ["FitData", "FitSettings", "LossWeights", "attribute_weights", "fit", "predict_logits", "sampled_shares", "sampling_weights"]
+
+
+class LossWeights(Settings):
+    """w_g, w_s and w_q of SGA-GAN, Eq. 1. The style term is the mean over the style attributes."""
+
+    gender: float = Field(1.0, ge=0)
+    style: float = Field(1.0, ge=0)
+    quality: float = Field(0.0, ge=0)
+
+
+class FitSettings(Settings):
+    """How one network is trained."""
+
+    images: int = Field(40_000, ge=1, description="length of the training, images")
+    batch: int = Field(64, ge=2, description="images a step, over all processes")
+    learning_rate: float = Field(1e-3, gt=0, description="AdamW's peak, warmed up over the first 5 % and annealed to 0 by a cosine")
+    weight_decay: float = Field(0.05, ge=0)
+    smoothing: float = Field(0.05, ge=0, lt=1, description="label smoothing of exclusive attributes")
+    rarity: float = Field(0.5, ge=0, le=1, description="how far sampling favours rare classes: 0 = as they come, 1 = equally often")
+    loss: LossWeights = LossWeights()
+    augment: AugmentSettings = AugmentSettings()
+    checkpoint_seconds: float = Field(60, gt=0, description="time between checkpoints, s")
+
+
+@dataclass(frozen=True)
+class FitData:
+    """pixels: (n, s, s, 3) uint8 of all rows; rows: (k,) int64 to train on; codes, weights: (n,) an attribute; sampling: (k,) > 0."""
+
+    pixels: np.ndarray
+    rows: np.ndarray
+    codes: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+    sampling: np.ndarray
+    cumulative: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cumulative", np.cumsum(self.sampling, dtype=np.float64))
+
+
+def attribute_weights(table: LabelTable, name: str, completed: float) -> np.ndarray:
+    """(n,) float32 loss weight of one attribute's cells: 1 original and human, `completed` where completed, 0 where missing."""
+    weight_of = np.zeros(len(Source), dtype=np.float32)
+    weight_of[Source.COMPLETED], weight_of[Source.ORIGINAL], weight_of[Source.HUMAN] = completed, 1, 1
+    return weight_of[table.sources(name)]
+
+
+def sampling_weights(codes: dict[str, np.ndarray], weights: dict[str, np.ndarray], rows: np.ndarray, rarity: float) -> np.ndarray:
+    """(k,) float64 > 0: how often each row is drawn. A row counts for every attribute it knows, more where its class is rare.
+
+    Every attribute brings the same total. A class with share p is drawn in proportion to p ** (1 - rarity).
+    """
+    total = np.zeros(len(rows), dtype=np.float64)
+    for name, code in codes.items():
+        code, weight = code[rows], weights[name][rows].astype(np.float64)
+        weight[code == MISSING_CODE] = 0
+        if weight.sum() == 0:
+            continue
+        mass = np.bincount(code.clip(min=0), weights=weight)
+        share = np.maximum(mass[code.clip(min=0)], 1e-12) / mass.sum()
+        row = weight * share**-rarity
+        total += row / row.sum()
+    return np.maximum(total, 1e-12)
+
+
+def sampled_shares(codes: np.ndarray, mass: np.ndarray, size: int) -> np.ndarray:
+    """(size,) float64 class shares that training met. codes (k,) int64, -1 unknown; mass (k,): sampling × loss weight of the cell."""
+    known = codes != MISSING_CODE
+    total = np.bincount(codes[known], weights=mass[known], minlength=size) + 1e-9
+    shares: np.ndarray = total / total.sum()
+    return shares
+
+
+def _learning_rate(settings: FitSettings, seen: int) -> float:
+    warmup = 0.05 * settings.images
+    if seen < warmup:
+        return settings.learning_rate * (seen + settings.batch) / (warmup + settings.batch)
+    progress = min(1.0, (seen - warmup) / max(1.0, settings.images - warmup))
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _total(schema: Schema, losses: dict[str, Tensor], weights: LossWeights) -> Tensor:
+    total = torch.zeros((), device=next(iter(losses.values())).device)
+    for role in ("gender", "style", "quality"):
+        terms = [losses[attribute.name] for attribute in schema.with_role(role) if attribute.name in losses]
+        if terms and getattr(weights, role) > 0:
+            total = total + getattr(weights, role) * torch.stack(terms).mean()
+    return total
+
+
+def fit(
+    network: nn.Module,
+    schema: Schema,
+    data: FitData,
+    settings: FitSettings,
+    fabric: Fabric,
+    *,
+    seed: int,
+    checkpoint: Path | None = None,
+    on_step: Callable[[int, dict[str, float]], None] = lambda seen, values: None,
+) -> nn.Module:
+    """Train `network` (images → (n, logit_width) logits) in place and return it, in eval mode.
+
+    checkpoint: file that holds the whole state while it runs; the same call again continues exactly; None = off. on_step gets
+    the images seen and the raw loss terms.
+
+    Raises:
+        DivergedError: a loss left the finite numbers.
+        WorkspaceError: the checkpoint is of another run.
+    """
+    network = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
+    plain = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    model, optimizer = fabric.setup(network, torch.optim.AdamW(groups, lr=settings.learning_rate))
+    share, identity, seen = settings.batch // fabric.world_size, settings.model_dump_json(), 0
+
+    if checkpoint and (state := load_checkpoint(checkpoint)):
+        if state["settings"] != identity or state["rows"] != len(data.rows):
+            raise WorkspaceError(
+                f"Expected the settings and faces that {checkpoint} was started with, found others. Remove it to start this network anew."
+            )
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        seen = state["seen"]
+
+    model.train()
+    saved = time.monotonic()
+    while seen < settings.images:
+        if checkpoint and time.monotonic() - saved > settings.checkpoint_seconds and fabric.is_global_zero:
+            state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "seen": seen}
+            save_checkpoint(checkpoint, {**state, "settings": identity, "rows": len(data.rows)})
+            saved = time.monotonic()
+        for group in optimizer.param_groups:
+            group["lr"] = _learning_rate(settings, seen)
+        picked = data.rows[weighted_rows(data.cumulative, seed, seen, settings.batch)]
+        rows = picked[fabric.global_rank * share : (fabric.global_rank + 1) * share]
+        seed_step(seed, seen, fabric.global_rank)
+        images = augment(to_tensor(data.pixels[rows], fabric.device), settings.augment)
+        codes = {name: torch.from_numpy(code[rows]).to(fabric.device) for name, code in data.codes.items()}
+        weights = {name: torch.from_numpy(data.weights[name][rows]).to(fabric.device) for name in codes}
+        losses = attribute_losses(schema, model(images), codes, weights, settings.smoothing)
+        loss = _total(schema, losses, settings.loss)
+        if not torch.isfinite(loss):
+            raise DivergedError(
+                f"Expected a finite loss, found {loss.item()} after {seen} images. Type the command again with a smaller step: "
+                f"--set fit.learning_rate={settings.learning_rate / 3:.1g}"
+            )
+        optimizer.zero_grad(set_to_none=True)
+        fabric.backward(loss)
+        optimizer.step()
+        seen += settings.batch
+        on_step(seen, {"loss": loss.item(), **{f"loss/{name}": term.item() for name, term in losses.items()}})
+    network.eval()
+    return network
+
+
+@torch.inference_mode()
+def predict_logits(
+    network: Callable[[Tensor], Tensor],
+    pixels: np.ndarray,
+    rows: np.ndarray,
+    fabric: Fabric,
+    batch: int = 256,
+    on_batch: Callable[[int], None] = lambda count: None,
+) -> np.ndarray:
+    """(k, width) float32 of `network` on pixels[rows], averaged over the picture and its mirror image."""
+    out = []
+    for start in range(0, len(rows), batch):
+        images = to_tensor(pixels[rows[start : start + batch]], fabric.device)
+        with fabric.autocast():
+            both = (network(images).float() + network(images.flip(3)).float()) / 2
+        out.append(both.cpu().numpy())
+        on_batch(len(images))
+    return np.concatenate(out) if out else np.zeros((0, 0), dtype=np.float32)

@@ -1,0 +1,59 @@
+"""What a user can cause, as one tree. The command line catches the base alone, so a bug keeps its traceback.
+
+UserError
+├── ConfigError      a preset, a YAML file or a `key=value` is wrong
+├── InputError       files, labels or numbers handed in are wrong
+├── WorkspaceError   a workspace lacks a stage, or holds another schema or other faces
+├── ModelError       a model folder is missing a file, was tampered with or is of another version
+├── MissingExtra     an optional package is not installed
+├── DivergedError    a training run left the finite numbers
+└── ExhaustedError   a face never passed the judge
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "DivergedError",
+    "ExhaustedError",
+    "InputError",
+    "MissingExtra",
+    "ModelError",
+    "UserError",
+    "WorkspaceError",
+]
+
+
+class UserError(Exception):
+    """One sentence: what was expected, what was found and what to type next. Exit code 2."""
+
+
+class ConfigError(UserError):
+    """A preset, a YAML file or a `key=value` is wrong."""
+
+
+class InputError(UserError):
+    """Files, labels or numbers handed in are wrong."""
+
+
+class WorkspaceError(UserError):
+    """A workspace lacks a stage, or holds another schema or other faces."""
+
+
+class ModelError(UserError):
+    """A model folder is missing a file, was tampered with or is of another version."""
+
+
+class MissingExtra(UserError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is needed here and is not installed. Type: pip install 'sga-gan[{extra}]'")
+
+
+class DivergedError(UserError):
+    """A training run left the finite numbers."""
+
+
+class ExhaustedError(UserError):
+    """A face never passed the judge."""

@@ -1,0 +1,92 @@
+"""Files that are whole or absent: written beside the target, then moved over it in one step."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from configs.errors import InputError, UserError
+
+__all__ = ["atomic_path", "atomic_write_text", "check_space", "explain_os_error", "read_json", "write_json"]
+
+
+def explain_os_error(error: OSError, path: Path) -> UserError:
+    """An operating system's refusal to write `path`, as one sentence with a way out."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return InputError(
+            f"Expected room to write {path}, found a full disk ({error.strerror}). "
+            "Free some space or name another folder, then type the same command again."
+        )
+    return InputError(
+        f"Expected to write {path}, found: {error.strerror or error}. Name a folder that you can write to and try again."
+    )
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary path in the target's folder; moved over `path` when the block ends, removed when it raises.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as handle:  # the rename must not reach the disk before the bytes do
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise explain_os_error(error, path) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def atomic_write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 `text` to `path`, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as indented JSON, whole or not at all. NaN is refused: it is not JSON."""
+    atomic_write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read one JSON file.
+
+    Raises:
+        InputError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"Expected a JSON file at {path}, found nothing. Check the path.") from error
+    except (ValueError, OSError) as error:
+        raise InputError(f"Expected JSON in {path}, found: {error}. Remove the file and make it again.") from error
+
+
+def check_space(folder: str | Path, needed: int) -> None:
+    """Refuse before the work starts when fewer than `needed` bytes are free where `folder` is or will be.
+
+    Raises:
+        InputError: too little room.
+    """
+    place = Path(folder).absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise InputError(
+            f"Expected {needed / 2**20:.0f} MiB free for {folder}, found {free / 2**20:.0f} MiB. "
+            "Free some space or name another folder, then type the same command again."
+        )

@@ -1,0 +1,92 @@
+"""A preset's name or a YAML file, and `key=value` overrides, to frozen settings."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from configs.errors import ConfigError
+from configs.settings import Settings
+
+__all__ = ["load_settings", "preset_names", "read_preset"]
+
+ROOT = Path(__file__).parent
+S = TypeVar("S", bound=Settings)
+
+
+def preset_names(stage: str) -> list[str]:
+    """The presets that ship for `stage` (a folder of this package), sorted."""
+    return sorted(path.stem for path in (ROOT / stage).glob("*.yaml"))
+
+
+def read_preset(stage: str, name: str | Path) -> dict[str, Any]:
+    """The raw mapping behind a preset's name or a YAML file's path; `extends: NAME` is resolved, nearest wins.
+
+    Raises:
+        ConfigError: no such preset or file, or it is not a YAML mapping.
+    """
+    path = ROOT / stage / f"{name}.yaml"
+    if not path.is_file():
+        path = Path(name)
+    if not path.is_file():
+        close = difflib.get_close_matches(str(name), preset_names(stage), n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise ConfigError(
+            f"Expected a preset of {stage} ({', '.join(preset_names(stage))}) or a YAML file, found {str(name)!r}.{hint}"
+        )
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Expected YAML in {path}, found: {' '.join(str(error).split())}. Correct that line.") from error
+    raw = {} if raw is None else raw
+    if not isinstance(raw, dict):
+        raise ConfigError(f"Expected a mapping (key: value) in {path}, found a {type(raw).__name__}.")
+    parent = raw.pop("extends", None)
+    return raw if parent is None else _merge(read_preset(stage, parent), raw)
+
+
+def load_settings(cls: type[S], stage: str, name: str | Path, overrides: Sequence[str] = ()) -> S:
+    """Settings of class `cls` from a preset or file, with `key=value` overrides (dots reach nested fields, values are YAML).
+
+    Raises:
+        ConfigError: an unknown field, a value of the wrong type, or a contradiction; the message names the field.
+    """
+    raw = read_preset(stage, name)
+    for item in overrides:
+        key, separator, text = item.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"Expected key=value, found {item!r}. Type, for example: --set images=10000")
+        nested: Any = yaml.safe_load(text)
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        raw = _merge(raw, nested)
+    try:
+        return cls.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, cls, str(name))) from error
+
+
+def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _explain(error: ValidationError, cls: type[Settings], name: str) -> str:
+    lines = []
+    for item in error.errors():
+        field = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(field, list(cls.model_fields), n=1)
+            hint = f"did you mean {close[0]}?" if close else f"the fields are {', '.join(cls.model_fields)}"
+            lines.append(f"unknown field {field!r}: {hint}")
+        else:
+            lines.append(f"{field or cls.__name__}: {item['msg']}")
+    return f"Expected settings of {cls.__name__} in {name!r}, found " + "; ".join(lines) + "."

@@ -1,0 +1,22 @@
+"""Cropped faces and a CSV of partial labels in; a workspace's faces and label table out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labeling.ingest.report import IngestReport
+    from labeling.ingest.run import ingest
+    from labeling.ingest.settings import IngestSettings
+
+__all__ = ["IngestReport", "IngestSettings", "ingest"]
+
+_HOME = {"IngestReport": "report", "IngestSettings": "settings", "ingest": "run"}
+
+
+def __getattr__(name: str) -> Any:  # the decoding processes import this package and must not wait for pandas
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,162 @@
+"""The CSV of partial labels: read and checked whole before any picture is, then matched to pictures by name."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from configs.errors import InputError
+from labeling.ingest.settings import IngestSettings
+from labeling.ingest.sources import Picture
+from labeling.provenance import MISSING_CODE, Source
+from labeling.schema import Schema
+from labeling.table import UNKNOWN
+
+__all__ = ["LabelRow", "Labels", "match", "read_labels"]
+
+
+@dataclass
+class LabelRow:
+    """What the CSV says of one file. codes: attribute → code, known ones only; dropped: why the row is left out, or empty."""
+
+    file: str
+    line: int
+    codes: dict[str, int] = field(default_factory=dict)
+    dropped: str = ""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A CSV: rows by file, and who said what each column says."""
+
+    path: Path
+    rows: dict[str, LabelRow]
+    sources: dict[str, Source]
+
+
+def read_labels(path: str | Path, schema: Schema, settings: IngestSettings) -> Labels:
+    """Read a CSV with a column `file`, one column an attribute (value names; empty or `unknown` = unknown), ignored and drop columns.
+
+    Raises:
+        InputError: no such file, not CSV in UTF-8, no `file` column, an unknown column or value, or two rows that contradict.
+    """
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            reader = csv.reader(handle, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            attributes = _check_header(header, path, schema, settings)
+            rows: dict[str, LabelRow] = {}
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    _add(rows, _row(cells, header, reader.line_num, path, schema, attributes, settings), path, schema)
+    except OSError as error:
+        raise InputError(f"Expected a CSV of labels at {path}, found: {error.strerror}. Check the path.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"Expected CSV in UTF-8 at {path}, found: {error}. Save it as CSV (UTF-8) and try again.") from error
+    sources = {name: Source.HUMAN if name in settings.human else Source[settings.source.upper()] for name in attributes}
+    return Labels(path, rows, sources)
+
+
+def _check_header(header: list[str], path: Path, schema: Schema, settings: IngestSettings) -> list[str]:
+    """The attribute columns."""
+    columns = ", ".join(header) or "an empty file"
+    if "file" not in header:
+        raise InputError(f"Expected a column named file in {path}, found {columns}. Name the column of the pictures' paths file.")
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise InputError(f"Expected each column of {path} once, found {', '.join(twice)} more than once. Remove or rename one.")
+    dropping = {column for column, _ in settings.drops}
+    for option, names in (("--human", set(settings.human)), ("--drop", dropping)):
+        absent = sorted(names - set(header))
+        if absent:
+            raise InputError(f"Expected the column {absent[0]} that {option} names in {path}, found {columns}. Correct {option}.")
+    attributes = [name for name in header if name in schema and name not in settings.ignore]
+    for name in header:
+        if name != "file" and name not in schema and name not in settings.ignore and name not in dropping:
+            close = difflib.get_close_matches(name, schema.names, n=1)
+            hint = f" or rename it to {close[0]}" if close else ""
+            raise InputError(
+                f"Expected columns of schema {schema.name} (file, {', '.join(schema.names)}) in {path}, found {name!r}. "
+                f"Type --ignore {name} to leave it out{hint}."
+            )
+    return attributes
+
+
+def _row(
+    cells: list[str], header: list[str], line: int, path: Path, schema: Schema, attributes: list[str], settings: IngestSettings
+) -> LabelRow:
+    if len(cells) != len(header):
+        raise InputError(f"Expected {len(header)} cells in row {line} of {path}, found {len(cells)}. Correct that row.")
+    values = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+    if not values["file"]:
+        raise InputError(f"Expected the path of a picture under file in row {line} of {path}, found nothing. Correct that row.")
+    row = LabelRow(_normal(values["file"]), line)
+    for name in attributes:
+        if values[name] not in ("", UNKNOWN):
+            try:
+                row.codes[name] = schema[name].code(values[name])
+            except InputError as error:
+                raise InputError(f"Row {line} of {path}: {error}") from None
+    row.dropped = next((f"{column} is {value}" for column, value in settings.drops if values[column] == value), "")
+    return row
+
+
+def _add(rows: dict[str, LabelRow], row: LabelRow, path: Path, schema: Schema) -> None:
+    first = rows.setdefault(row.file, row)
+    for name, code in row.codes.items():
+        if first.codes.setdefault(name, code) != code:
+            values = schema[name].values
+            raise InputError(
+                f"Expected one {name} for {row.file} in {path}, found {values[first.codes[name]]} in row {first.line} and "
+                f"{values[code]} in row {row.line}. Correct or remove one of them."
+            )
+    first.dropped = first.dropped or row.dropped
+
+
+def _normal(file: str) -> str:
+    return PurePosixPath(file.replace("\\", "/")).as_posix()
+
+
+def match(labels: Labels, pictures: Sequence[Picture]) -> tuple[dict[str, LabelRow], list[LabelRow]]:
+    """Which row belongs to which picture (by `Picture.name`), and the rows that belong to none.
+
+    A row's `file` may be the picture's absolute path, its path from the CSV's folder, `<PATH's last part>/<path below PATH>`, or the
+    path below PATH (a tar member's name): the first of these that is in the CSV counts.
+
+    Raises:
+        InputError: one row fits several pictures, or no row fits any picture.
+    """
+    base = labels.path.resolve().parent
+    found: dict[str, LabelRow] = {}
+    users: dict[str, str] = {}
+    for picture in pictures:
+        key = next((key for key in _keys(picture, base) if key in labels.rows), None)
+        if key is None:
+            continue
+        if key in users:
+            raise InputError(
+                f"Expected one picture for {key} (row {labels.rows[key].line} of {labels.path}), found {users[key]} and {picture.name}. "
+                "Write the longer names into the CSV."
+            )
+        users[key], found[picture.name] = picture.name, labels.rows[key]
+    if labels.rows and not found:
+        row = next(iter(labels.rows.values()))
+        raise InputError(
+            f"Expected the file column of {labels.path} to name the pictures, found {row.file!r} there and {pictures[0].inner!r} among "
+            "the pictures: no row fits. Write the paths below PATH into the CSV."
+        )
+    return found, [row for file, row in labels.rows.items() if file not in users]
+
+
+def _keys(picture: Picture, base: Path) -> Iterable[str]:
+    if picture.path is not None:
+        whole = picture.path.absolute()
+        yield whole.as_posix()
+        yield _normal(os.path.relpath(whole.parent.resolve() / whole.name, base))
+    yield picture.name
+    yield picture.inner

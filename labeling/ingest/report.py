@@ -1,0 +1,81 @@
+"""What an ingest did, in numbers and in CSV files that name every file it did not take."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.files import atomic_path
+from labeling.histograms import format_histograms
+from labeling.table import SPLITS, Histogram
+
+__all__ = ["IngestReport", "merge_csv", "write_csv"]
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """Counts of one ingest, the state of the workspace after it, and where the files are named."""
+
+    workspace: Path
+    pictures: int  # files tried
+    added: int
+    present: int  # faces of an earlier ingest, met again
+    duplicates: int
+    rejected: int
+    conflicts: int  # labels that contradict what stands in the table, and were not taken
+    unmatched_rows: int
+    unlabelled: int  # pictures without a row in the CSV
+    between: int  # new faces near faces of several earlier groups
+    faces: int  # in the workspace now
+    groups: int
+    grouped: int  # faces with a near duplicate
+    splits: dict[str, int]
+    histograms: tuple[Histogram, ...]
+    seconds: float
+
+    def counts(self) -> dict[str, int]:
+        """The numbers alone, for the stage's record."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
+
+    def text(self) -> str:
+        """The summary that `sga ingest` prints: counts, splits, and the histogram of every attribute."""
+        folder = self.workspace / "faces"
+        rate = self.pictures / max(self.seconds, 1e-9)
+        lines = [
+            f"{self.pictures:,} files in {self.seconds:.1f} s ({rate:,.0f} a second): {self.added:,} faces added, "
+            f"{self.present:,} already there, {self.duplicates:,} exact duplicates, {self.rejected:,} rejected.",
+            f"{self.faces:,} faces in {self.workspace}: "
+            + ", ".join(f"{self.splits[split]:,} {split}" for split in SPLITS)
+            + f"; {self.grouped:,} have a near duplicate ({self.groups:,} groups).",
+        ]
+        for count, what, file in (
+            (self.rejected, "rejected files and why", "rejected.csv"),
+            (self.duplicates, "exact duplicates", "duplicates.csv"),
+            (self.conflicts, "contradicting labels, not taken", "conflicts.csv"),
+            (self.unmatched_rows, "labels without a picture", "unmatched.csv"),
+            (self.unlabelled, "pictures without a row of labels", "unmatched.csv"),
+        ):
+            if count:
+                lines.append(f"{count:,} {what}: {folder / file}")
+        if self.between:
+            lines.append(f"{self.between:,} new faces are near faces of several earlier groups and joined the nearest.")
+        return "\n".join(lines) + "\n\n" + format_histograms(self.histograms)
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV, whole or not at all."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def merge_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]], seen: set[str]) -> None:
+    """Write `rows`, after the rows an earlier ingest wrote about files (first column) that this one has not `seen`."""
+    kept: list[Sequence[str]] = []
+    if path.is_file():
+        with path.open(encoding="utf-8", newline="") as handle:
+            kept = [row for row in list(csv.reader(handle))[1:] if row and row[0] not in seen]
+    write_csv(path, header, [*kept, *rows])

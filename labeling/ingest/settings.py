@@ -1,0 +1,44 @@
+"""Settings of `sga ingest`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from configs.settings import Settings
+
+__all__ = ["IngestSettings"]
+
+
+class IngestSettings(Settings):
+    """How pictures and a CSV of partial labels become faces of a workspace. Changing `radius`, `test` or `validation` changes splits."""
+
+    schema_name: str = Field("faces", description="a schema that ships, or a YAML file")
+    size: int = Field(96, ge=16, le=512, description="side of the stored faces, px")
+    fit: Literal["crop", "pad"] = Field("crop", description="a picture that is not square: cut its longer side, or white margins")
+    min_size: int = Field(16, ge=2, description="smallest side of a picture, px")
+    max_pixels: int = Field(64_000_000, ge=1, description="largest picture, px")
+    max_aspect: float = Field(2.0, ge=1, description="longest side over shortest")
+    source: Literal["original", "human"] = Field("original", description="who said what the CSV says")
+    human: tuple[str, ...] = Field((), description="columns of the CSV that a person filled by looking at each picture")
+    ignore: tuple[str, ...] = Field((), description="columns of the CSV that are no attribute")
+    drop: tuple[str, ...] = Field((), description="COLUMN=VALUE: rows to leave out")
+    test: float = Field(0.15, ge=0, lt=1, description="share of the groups")
+    validation: float = Field(0.10, ge=0, lt=1, description="share of the groups")
+    radius: int = Field(52, ge=0, le=60, description="near duplicates: differing bits of the 256-bit hash; 0 = equal hashes only")
+    workers: int = Field(0, ge=0, description="processes; 0 = one a core")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> IngestSettings:
+        if self.test + self.validation >= 1:
+            raise ValueError(f"test + validation must leave something to train on, found {self.test} + {self.validation}")
+        for item in self.drop:
+            if not all(item.partition("=")):
+                raise ValueError(f"drop: expected COLUMN=VALUE, found {item!r}")
+        return self
+
+    @property
+    def drops(self) -> tuple[tuple[str, str], ...]:
+        """`drop` as pairs (column, value)."""
+        return tuple((item.partition("=")[0], item.partition("=")[2]) for item in self.drop)

@@ -1,0 +1,153 @@
+"""Faces on disk: decode, hash and write PNGs in several processes, a bounded number of pictures in memory at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from configs.errors import InputError
+from configs.files import explain_os_error
+from labeling.ingest.decode import Rejected, decode_face
+from labeling.ingest.groups import difference_hash
+from labeling.ingest.settings import IngestSettings
+
+__all__ = ["Decoded", "decode_all", "face_file", "face_identity", "write_face"]
+
+_CHUNK = 128
+_CHUNK_BYTES = 4 * 2**20
+_IN_PROCESS = 256  # fewer pictures are done before a second process has started
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One picture's outcome: its identity and 256-bit hash, or the reason why there is none."""
+
+    name: str
+    face: str = ""
+    hash: bytes = b""
+    reason: str = ""
+
+
+def face_identity(pixels: np.ndarray) -> str:
+    """SHA-256 (64 hex digits) of (h, w, 3) uint8 RGB pixels, row by row."""
+    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+def face_file(face: str) -> str:
+    """Where a face lies, relative to the workspace."""
+    return f"faces/{face[:2]}/{face}.png"
+
+
+def write_face(root: Path, face: str, pixels: np.ndarray) -> None:
+    """Write a face's PNG unless it is there; whole or not at all. One sync at the end of ingest stands for one a file.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    path = root / face_file(face)
+    temporary = path.with_name(f".{face}.{os.getpid()}.tmp")
+    try:
+        if path.is_file() and path.stat().st_size:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(temporary, format="PNG", compress_level=1)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise explain_os_error(error, path) from error
+
+
+def _decode_chunk(root: Path, settings: IngestSettings, chunk: list[tuple[str, bytes | str]]) -> list[Decoded]:
+    done = []
+    for name, data in chunk:
+        if isinstance(data, str):
+            done.append(Decoded(name, reason=data))
+            continue
+        try:
+            pixels = decode_face(
+                data,
+                settings.size,
+                min_size=settings.min_size,
+                max_pixels=settings.max_pixels,
+                max_aspect=settings.max_aspect,
+                fit=settings.fit,
+            )
+        except Rejected as verdict:
+            done.append(Decoded(name, reason=str(verdict)))
+            continue
+        face = face_identity(pixels)
+        write_face(root, face, pixels)
+        done.append(Decoded(name, face, difference_hash(pixels)))
+    return done
+
+
+def _chunks(pictures: Iterable[tuple[str, bytes | str]]) -> Iterator[list[tuple[str, bytes | str]]]:
+    chunk: list[tuple[str, bytes | str]] = []
+    held = 0
+    for name, data in pictures:
+        chunk.append((name, data))
+        held += len(data)
+        if len(chunk) >= _CHUNK or held >= _CHUNK_BYTES:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
+
+
+def decode_all(
+    pictures: Iterable[tuple[str, bytes | str]], total: int, root: Path, settings: IngestSettings, progress: Callable[[int, int], None]
+) -> Iterator[Decoded]:
+    """Decode (name, bytes or reason) pairs, write the faces below `root`, yield one `Decoded` each, in order.
+
+    Raises:
+        InputError: the disk is full, or a process was ended from outside (memory).
+    """
+    workers = settings.workers or os.process_cpu_count() if hasattr(os, "process_cpu_count") else settings.workers or os.cpu_count() or 1
+    work = partial(_decode_chunk, root, settings)
+    done = 0
+    alone = workers == 1 or total < _IN_PROCESS
+    pool = nullcontext() if alone else ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    with pool as executor:
+        results = map(work, _chunks(pictures)) if executor is None else _bounded(executor, work, _chunks(pictures), 3 * workers)
+        try:
+            for chunk in results:
+                done += len(chunk)
+                progress(done, total)
+                yield from chunk
+        except BrokenProcessPool as error:
+            raise InputError(
+                "Expected the decoding processes to run to the end, found one ended from outside (short of memory?). "
+                "Type the same command with --workers 1."
+            ) from error
+
+
+def _bounded(
+    executor: Executor,
+    work: Callable[[list[tuple[str, bytes | str]]], list[Decoded]],
+    chunks: Iterator[list[tuple[str, bytes | str]]],
+    ahead: int,
+) -> Iterator[list[Decoded]]:
+    """`executor.map` in order, with at most `ahead` chunks read but not done."""
+    waiting: deque[Future[list[Decoded]]] = deque()
+    try:
+        for chunk in chunks:
+            waiting.append(executor.submit(work, chunk))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

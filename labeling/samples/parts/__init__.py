@@ -1,0 +1,1 @@
+"""What a face is drawn of. Importing a part imports skia; `labeling.samples` itself does not."""

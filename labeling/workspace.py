@@ -1,0 +1,120 @@
+"""The workspace: a folder, a stage a sub-folder. Each stage checks that it belongs to what it reads, and says what to type next."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from configs.errors import WorkspaceError
+from configs.files import read_json, write_json
+from labeling.table import LabelTable
+
+__all__ = ["STAGES", "Stage", "Workspace", "fingerprint"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage: its folder, its command and the stages it reads."""
+
+    name: str
+    command: str
+    needs: tuple[str, ...]
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("faces", "ingest", ()),
+        Stage("ensemble", "complete", ("faces",)),
+        Stage("sfn", "sfn", ("ensemble",)),
+        Stage("gan", "train", ("sfn",)),
+        Stage("quality", "quality tune", ("gan",)),
+        Stage("model", "export", ("gan", "quality")),
+    )
+}
+
+
+def fingerprint(*parts: Any) -> str:
+    """16 hex digits of the text of `parts`."""
+    return hashlib.blake2b("\x1f".join(str(part) for part in parts).encode(), digest_size=8).hexdigest()
+
+
+class Workspace:
+    """Paths and the record of what each stage was made from."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    @property
+    def labels_path(self) -> Path:
+        """The label table."""
+        return self.root / "labels.parquet"
+
+    def table(self) -> LabelTable:
+        """The label table; WorkspaceError tells how to make it."""
+        return LabelTable.load(self.labels_path)
+
+    def folder(self, stage: str) -> Path:
+        """The folder of a stage."""
+        return self.root / STAGES[stage].name
+
+    def record(self, stage: str) -> dict[str, Any] | None:
+        """What `finish` wrote, or None while the stage is not done."""
+        path = self.folder(stage) / "stage.json"
+        return read_json(path) if path.is_file() else None
+
+    def finish(self, stage: str, output: str, settings: dict[str, Any], **facts: Any) -> None:
+        """Mark a stage done. output: fingerprint of what it made; settings: resolved; facts: whatever a reader wants to know."""
+        write_json(
+            self.folder(stage) / "stage.json",
+            {
+                "stage": stage,
+                "output": output,
+                "inputs": self._inputs(stage),
+                "settings": settings,
+                "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                **facts,
+            },
+        )
+
+    def _inputs(self, stage: str) -> dict[str, str]:
+        return {need: (self.record(need) or {}).get("output", "") for need in STAGES[stage].needs}
+
+    def require(self, stage: str) -> dict[str, Any]:
+        """The record of a stage that must be done.
+
+        Raises:
+            WorkspaceError: it is not; says what to type.
+        """
+        record = self.record(stage)
+        if record is None:
+            raise WorkspaceError(
+                f"Expected the stage {stage} to be done in {self.root}, found no {self.folder(stage) / 'stage.json'}. "
+                f"Type first: sga {STAGES[stage].command} --workspace {self.root}"
+            )
+        return record
+
+    def state(self, stage: str) -> Literal["done", "stale", "started", "missing"]:
+        """done, stale (made from other inputs than are here now, directly or further up), started or missing."""
+        record = self.record(stage)
+        if record is None:
+            return "started" if self.folder(stage).is_dir() and any(self.folder(stage).iterdir()) else "missing"
+        if record["inputs"] != self._inputs(stage) or any(self.state(need) == "stale" for need in STAGES[stage].needs):
+            return "stale"
+        return "done"
+
+
+def table_fingerprint(table: LabelTable, *, completed: bool) -> str:
+    """Names the faces, splits and labels of a table; `completed=False` leaves completed cells out."""
+    digest = hashlib.blake2b(table.schema.hash.encode(), digest_size=8)
+    digest.update("".join(table.faces).encode())
+    digest.update("".join(table.frame["split"]).encode())
+    for name in table.schema.names:
+        codes = table.codes(name)
+        digest.update(np.where(table.labelled(name) | completed, codes, -1).astype(np.int8).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,89 @@
+"""`sga`: the commands, and what becomes of an error. Each command's module is imported only when it runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from configs.errors import MissingExtra, UserError
+from sga.cli.lazy import LazyGroup
+from sga.version import __version__
+
+__all__ = ["app", "main"]
+
+_EXTRA_OF = dict.fromkeys(
+    "torch torchvision timm lightning sklearn scipy pandas pyarrow cv2 torchmetrics safetensors tensorboard onnx onnxscript skia".split(),
+    "train",
+)
+
+
+class QualityGroup(LazyGroup):
+    """Teach the judge which faces are good."""
+
+    table = {"tune": ("sga.cli.quality", "tune", "Finetune the judge with quality labels and calibrate what is accepted.")}
+
+
+class RootGroup(LazyGroup):
+    """All stages, in the order in which they run."""
+
+    table = {
+        "generate": ("sga.cli.generate", "generate", "Draw faces of a gender, again until the judge is content."),
+        "samples": ("sga.cli.samples", "samples", "Draw sample faces with known labels."),
+        "ingest": ("sga.cli.ingest", "ingest", "Take faces and their partial labels into a workspace."),
+        "complete": ("sga.cli.complete", "complete", "Train the ensemble and fill in missing labels."),
+        "sfn": ("sga.cli.sfn", "sfn", "Train the style feature network."),
+        "train": ("sga.cli.train", "train", "Train the generator."),
+        "quality": QualityGroup,
+        "export": ("sga.cli.export", "export", "Write the model folder that drawing needs."),
+        "run": ("sga.cli.run", "run", "Run all stages from one YAML."),
+        "status": ("sga.cli.status", "status", "Show which stages are done, stale or missing."),
+    }
+
+
+app = typer.Typer(cls=RootGroup, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sga {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Anime faces by gender and style, from partly labelled pictures. First command to try: sga generate --gender female"""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line (default: this process's arguments) and exit.
+
+    Exit codes: 0 done; 2 the user's error, told in a sentence on stderr; 130 interrupted. A bug keeps its traceback.
+    """
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="sga")
+    except UserError as error:
+        _fail(error)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRA_OF:
+            raise
+        _fail(MissingExtra(package, _EXTRA_OF[package]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _fail(error: UserError) -> NoReturn:
+    print(f"sga: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""The latent critic: which attempt an ID takes, decided in integers before any pixel exists.
+
+Pixels differ by up to 2/255 between machines. A pixel judge that chose an ID's attempt would, close to its threshold, make two machines
+choose different attempts and so draw different people. The critic reads the latents alone, which are equal everywhere, and
+adds and multiplies integers alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from configs.errors import ModelError
+from sga.generation.conditions import Latents
+
+__all__ = ["INPUT_SCALE", "LatentCritic", "quantise"]
+
+INPUT_SCALE = 127
+_INPUT_LIMIT = 1023  # a standardised style may leave [-1, 1]; eight times that is far
+_ACTIVATION_LIMIT = 32767
+
+
+def quantise(latents: Sequence[Latents], genders: int) -> np.ndarray:
+    """(n, noise_size + style_size + genders) int64: latents times 127, rounded half to even, and the gender one-hot times 127.
+
+    float32 times 127 is exact in float64, and so is rounding it: no machine can differ.
+    """
+    floats = np.stack([np.concatenate([one.noise, one.style]) for one in latents]).astype(np.float64)
+    values = np.rint(floats * INPUT_SCALE).clip(-_INPUT_LIMIT, _INPUT_LIMIT).astype(np.int64)
+    gender = np.eye(genders, dtype=np.int64)[[one.gender for one in latents]] * INPUT_SCALE
+    return np.concatenate([values, gender], axis=1)
+
+
+class LatentCritic:
+    """A perceptron with int16 weights, int64 sums, ReLU and a right shift after each hidden layer; higher is better."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], inputs: int):
+        """arrays: `weight{k}` int16 (out, in), `bias{k}` int64 (out,) and `shift` int64 (layers - 1,); the last `out` is 1.
+
+        Raises:
+            ModelError: other names, dtypes or shapes.
+        """
+        layers = len([name for name in arrays if name.startswith("weight")])
+        try:
+            self.weights = [arrays[f"weight{k}"] for k in range(layers)]
+            self.biases = [arrays[f"bias{k}"] for k in range(layers)]
+            self.shifts = [int(value) for value in arrays["shift"]]
+        except KeyError as error:
+            raise ModelError(f"Expected {error} in critic.npz, found {', '.join(arrays)}. Fit the critic anew.") from error
+        widths = [inputs, *(len(bias) for bias in self.biases)]
+        sound = layers > 0 and widths[-1] == 1 and len(self.shifts) == layers - 1 and min(self.shifts, default=0) >= 0
+        for k, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            sound = sound and weight.dtype == np.int16 and bias.dtype == np.int64 and weight.shape == (widths[k + 1], widths[k])
+        if not sound:
+            raise ModelError(
+                f"Expected layers from {inputs} inputs to 1 score in critic.npz, found others. Fit the critic anew."
+            )
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """(n,) int64 scores of (n, inputs) int64."""
+        hidden = inputs
+        for weight, bias, shift in zip(self.weights[:-1], self.biases[:-1], self.shifts, strict=True):
+            total = hidden @ weight.T.astype(np.int64) + bias
+            hidden = (total >> shift).clip(0, _ACTIVATION_LIMIT)
+        return (hidden @ self.weights[-1].T.astype(np.int64) + self.biases[-1])[:, 0]

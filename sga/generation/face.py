@@ -1,0 +1,121 @@
+"""A drawn face, and what the judge says of pictures."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from configs.errors import InputError
+from configs.files import atomic_path
+
+__all__ = ["Face", "Origin", "Verdict", "write_once"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which model drew a face. model: hash of the model folder; algorithm: version of the latents; licence: a note."""
+
+    model: str
+    algorithm: int
+    licence: str
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What the judge says of n pictures.
+
+    probabilities: by attribute, (n, values) float32 for an exclusive one, (n,) for an independent one, in [0, 1];
+    style: (n, style_size) float32, standardised; quality: (n,) float32 in [0, 1]; gender: n value names, the most probable ones.
+    """
+
+    probabilities: dict[str, np.ndarray]
+    style: np.ndarray
+    quality: np.ndarray
+    gender: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.quality)
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A face and how it came about.
+
+    image: (size, size, 3) uint8 RGB; gender: the asked value; style: (style_size,) float32 it was drawn from, standardised;
+    quality: the judge's, in [0, 1]; probabilities: the judge's, by attribute; accepted: False where it is only the best of
+    all attempts; seed: None for an avatar; index: its number under that seed; attempt: the one taken, from 0; attempts: how many
+    were judged; identity: digest of an avatar's ID.
+    """
+
+    image: np.ndarray
+    gender: str
+    style: np.ndarray
+    quality: float
+    probabilities: dict[str, np.ndarray]
+    accepted: bool
+    index: int
+    attempt: int
+    attempts: int
+    origin: Origin
+    seed: int | None = None
+    identity: str | None = None
+    merit: tuple[float, ...] = field(default=(), repr=False)
+
+    def metadata(self) -> dict[str, str]:
+        """What the PNG carries as text. Together with the model folder it is enough to draw the face again."""
+        subject = {"seed": str(self.seed), "index": str(self.index)} if self.identity is None else {"avatar": self.identity}
+        return {
+            "Software": "sga-gan",
+            **subject,
+            "attempt": str(self.attempt),
+            "gender": self.gender,
+            "style": " ".join(str(value) for value in self.style),
+            "quality": f"{self.quality:.4f}",
+            "accepted": "true" if self.accepted else "false",
+            "model": self.origin.model,
+            "algorithm": str(self.origin.algorithm),
+            "licence": self.origin.licence,
+        }
+
+    def png(self) -> bytes:
+        """The face as PNG with `metadata`: the same bytes each time, no date in them."""
+        text = PngImagePlugin.PngInfo()
+        for key, value in self.metadata().items():
+            if value.isascii():
+                text.add_text(key, value)
+            else:
+                text.add_itxt(key, value)
+        buffer = io.BytesIO()
+        Image.fromarray(self.image).save(buffer, format="PNG", pnginfo=text, compress_level=6)
+        return buffer.getvalue()
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the PNG, whole or not at all.
+
+        Raises:
+            InputError: another file stands there already, the disk is full or the folder cannot be written.
+        """
+        return write_once(Path(path), self.png(), overwrite=overwrite)
+
+
+def write_once(path: Path, content: bytes, *, overwrite: bool) -> Path:
+    """Write `content` to `path`, whole or not at all; a file of the same bytes is left alone.
+
+    Raises:
+        InputError: a different file stands there and `overwrite` is False, or the place cannot be written.
+    """
+    if path.is_dir():
+        raise InputError(f"Expected to write the file {path}, found a folder of that name. Name another.")
+    if path.is_file():
+        same = path.stat().st_size == len(content) and path.read_bytes() == content
+        if same:
+            return path
+        if not overwrite:
+            raise InputError(f"Expected no other picture at {path}, found one. Name another with --out, or add --overwrite.")
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+    return path

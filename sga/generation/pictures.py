@@ -1,0 +1,52 @@
+"""Pictures as the judge takes them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from configs.errors import InputError
+
+__all__ = ["as_images"]
+
+
+def as_images(pictures: np.ndarray | Iterable[str | Path], size: int) -> np.ndarray:
+    """(n, size, size, 3) uint8 RGB from such an array, or from paths of pictures of any size.
+
+    Pictures are turned upright, put onto white where transparent, cropped to a square and resized with anti-aliasing.
+
+    Raises:
+        InputError: another shape or dtype, no picture at all, or a file that is missing, damaged or too large.
+    """
+    if isinstance(pictures, np.ndarray):
+        array = pictures
+        if array.ndim != 4 or array.shape[1:] != (size, size, 3) or array.dtype != np.uint8 or not len(array):
+            raise InputError(
+                f"Expected pictures as uint8 of shape (n, {size}, {size}, 3), found {array.dtype} of shape {array.shape}. "
+                "Resize them, or hand in the paths of the files."
+            )
+        return array
+    if isinstance(pictures, str | Path):
+        pictures = [pictures]
+    images = [_open(Path(path), size) for path in pictures]
+    if not images:
+        raise InputError("Expected at least one picture, found none.")
+    return np.stack(images)
+
+
+def _open(path: Path, size: int) -> np.ndarray:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as opened:
+                picture = ImageOps.exif_transpose(opened).convert("RGBA")
+    except FileNotFoundError as error:
+        raise InputError(f"Expected a picture at {path}, found no such file. Check the path.") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"Expected a picture of a face at {path}, found: {error}. Leave it out or name another.") from error
+    flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    return np.asarray(ImageOps.fit(flat, (size, size), Image.Resampling.LANCZOS))

@@ -1,0 +1,85 @@
+"""ONNX Runtime sessions that always run the same number of rows, so that a row's result does not depend on its company."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from configs.errors import ModelError
+
+__all__ = ["Network"]
+
+onnxruntime.set_default_logger_severity(3)  # errors only: the runtime warns of devices that it does not find
+
+
+class Network:
+    """One network on the CPU. Every pass has exactly `batch` rows; the last is padded by repeating its first row.
+
+    A fixed shape fixes the kernels and the order of their sums: a row's output is the same bit for bit whatever the number of
+    rows asked for, its place among them and the number of threads.
+    """
+
+    def __init__(self, content: bytes, name: str, batch: int, inputs: set[str], outputs: set[str], threads: int | None = None):
+        """content: an ONNX model; inputs, outputs: the names it must have; threads: None = one a core.
+
+        Raises:
+            ModelError: no ONNX model, or one with other inputs or outputs.
+        """
+        try:
+            self.session = onnxruntime.InferenceSession(content, _options(threads), providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime's own exceptions share no base below Exception
+            raise ModelError(f"Expected an ONNX model in {name}, found: {error}. Export the model anew.") from error
+        found_inputs = {value.name for value in self.session.get_inputs()}
+        self.outputs = [value.name for value in self.session.get_outputs()]
+        if found_inputs != inputs or not outputs <= set(self.outputs):
+            raise ModelError(
+                f"Expected {name} to take {_listed(inputs)} and give {_listed(outputs)}, found that it takes "
+                f"{_listed(found_inputs)} and gives {_listed(set(self.outputs))}. Export the model anew."
+            )
+        self.name = name
+        self.batch = batch
+
+    def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Run any number of rows ≥ 1; every input and output has the rows first."""
+        rows = len(next(iter(inputs.values())))
+        passes = [self._pass(inputs, start) for start in range(0, rows, self.batch)]
+        if len(passes) == 1:
+            return {name: value[:rows] for name, value in passes[0].items()}
+        return {name: np.concatenate([one[name] for one in passes])[:rows] for name in self.outputs}
+
+    def _pass(self, inputs: dict[str, np.ndarray], start: int) -> dict[str, np.ndarray]:
+        feed = {}
+        for name, value in inputs.items():
+            part = value[start : start + self.batch]
+            if len(part) < self.batch:
+                part = np.concatenate([part, np.repeat(part[:1], self.batch - len(part), axis=0)])
+            feed[name] = np.ascontiguousarray(part)
+        try:
+            return dict(zip(self.outputs, self.session.run(self.outputs, feed), strict=True))
+        except Exception as error:
+            raise ModelError(f"Expected {self.name} to run, found: {error}. Export the model anew.") from error
+
+
+def _options(threads: int | None) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or _cores()
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.use_deterministic_compute = True
+    options.log_severity_level = 3
+    # Two sessions take turns; threads of the one that would spin while waiting take the cores from the other.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)  # a container's share, where the platform tells it
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"

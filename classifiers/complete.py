@@ -143,7 +143,9 @@ def _train(folder, member, table, pixels, settings, fabric, bar, log) -> list[Pa
         nonlocal ticks
         if label not in tasks:
             tasks[label] = bar.add_task(label, total=settings.fit.images, note="")
-        bar.update(tasks[label], completed=min(seen, settings.fit.images), note=f"loss {values['loss']:.3f}" if values else "kept")
+        bar.update(
+            tasks[label], completed=min(seen, settings.fit.images), note=f"loss {values['loss']:.3f}" if values else "kept"
+        )
         ticks += 1
         if values and ticks % 20 == 0:
             log.tick(seen, {f"{label}/{name}": value for name, value in values.items()})

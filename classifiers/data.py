@@ -27,7 +27,9 @@ def load_pixels(workspace: Workspace, table: LabelTable, size: int | None = None
         WorkspaceError: a face's file is missing or has another size than the rest.
     """
     if len(table) == 0:
-        raise WorkspaceError(f"Expected faces in {workspace.root}, found none. Type first: sga ingest PATH --workspace {workspace.root}")
+        raise WorkspaceError(
+            f"Expected faces in {workspace.root}, found none. Type first: sga ingest PATH --workspace {workspace.root}"
+        )
     if size is None:
         size = _read(workspace.root / table.frame["file"].iloc[0]).shape[0]
     path = workspace.folder("faces") / f"pixels-{size}-{fingerprint(*table.faces)}.npy"

@@ -23,7 +23,9 @@ class Classifier(nn.Module):
         self.heads = nn.Linear(backbone.width, schema.logit_width)
 
     @classmethod
-    def build(cls, schema: Schema, name: str, *, pretrained: bool = False, dropout: float = 0.0, **arguments: Any) -> Classifier:
+    def build(
+        cls, schema: Schema, name: str, *, pretrained: bool = False, dropout: float = 0.0, **arguments: Any
+    ) -> Classifier:
         """A classifier on the timm backbone `name`; errors as `build_backbone`."""
         return cls(build_backbone(name, pretrained=pretrained, **arguments), schema, dropout)
 

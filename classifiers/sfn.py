@@ -19,7 +19,6 @@ from classifiers.complete import goal_shares
 from classifiers.data import load_pixels
 from classifiers.ensemble import MemberSettings
 from classifiers.heads import probabilities
-from classifiers.metrics import reweigh
 from classifiers.report import Table
 from classifiers.runtime import LaunchSettings, RunLog, launch, progress_bar, seed_step
 from classifiers.train import (
@@ -41,7 +40,18 @@ from labeling.workspace import Workspace, fingerprint, table_fingerprint
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-__all__ = ["SfnSettings", "StyleFeatureNetwork", "load_sfn", "load_styles", "save_sfn", "train_sfn"]
+__all__ = [
+    "SfnReport",
+    "SfnSettings",
+    "StyleFeatureNetwork",
+    "aim_heads",
+    "describe",
+    "fit_data",
+    "load_sfn",
+    "save_sfn",
+    "standardise",
+    "train_sfn",
+]
 
 TRUNCATED_NORMAL_STD = 0.5395600
 """Standard deviation of a standard normal truncated to [-1, 1], the generator's prior: real styles are scaled to it."""
@@ -55,7 +65,9 @@ class SfnSettings(Settings):
     hidden: int = Field(512, ge=1, description="width of the FC before the style feature")
     style_size: int = Field(30, ge=1, description="width of the style feature")
     dropout: float = Field(0.2, ge=0, lt=1)
-    completed_weight: float = Field(0.2, ge=0, le=1, description="loss weight of a completed cell; original and human ones weigh 1")
+    completed_weight: float = Field(
+        0.2, ge=0, le=1, description="loss weight of a completed cell; original and human ones weigh 1"
+    )
     seed: int = Field(0, ge=0)
     fit: FitSettings = FitSettings()
     launch: LaunchSettings = LaunchSettings()
@@ -67,7 +79,9 @@ class StyleFeatureNetwork(nn.Module):
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, backbone: Backbone, schema: Schema, hidden: int = 512, style_size: int = 30, dropout: float = 0.0) -> None:
+    def __init__(
+        self, backbone: Backbone, schema: Schema, hidden: int = 512, style_size: int = 30, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.hidden = nn.Linear(backbone.width, hidden)
@@ -121,7 +135,7 @@ def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = T
     folder, fabric = workspace.folder("sfn"), launch(settings.launch)
     schema = table.schema
     inputs = fingerprint(table_fingerprint(table, completed=True), settings.model_dump_json())
-    data = _fit_data(table, pixels, settings.fit.rarity, settings.completed_weight)
+    data = fit_data(table, pixels, settings.fit.rarity, settings.completed_weight)
 
     seed_step(settings.seed, -1)
     network = StyleFeatureNetwork.build(schema, settings, pretrained=settings.pretrained)
@@ -140,12 +154,10 @@ def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = T
                 log.tick(seen, values)
 
         fit(network, schema, data, settings.fit, fabric, seed=settings.seed, checkpoint=checkpoint, on_step=on_step)
+        aim_heads(network, table, data)
         task = bar.add_task("style of every face", total=len(table), note="")
         logits, styles = describe(network, pixels, np.arange(len(table)), fabric, lambda count: bar.advance(task, count))
-    fitted = styles[data.rows]
-    mean, scale = fitted.mean(axis=0), np.maximum(fitted.std(axis=0), 1e-6) / TRUNCATED_NORMAL_STD
-    network.mean.copy_(torch.from_numpy(mean))
-    network.scale.copy_(torch.from_numpy(scale))
+    mean, scale = standardise(network, styles[data.rows])
     save_sfn(folder / "network.safetensors", network, schema, settings)
     with atomic_path(folder / "styles.npz") as temporary, temporary.open("wb") as handle:
         np.savez(handle, face=table.faces.astype("U64"), style=((styles - mean) / scale).astype(np.float32))
@@ -153,8 +165,9 @@ def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = T
     held_out = Table.load(workspace.folder("ensemble") / "table1.json")
     for name in held_out.cells:
         known = table.in_split("test") & table.labelled(name)
-        said = decide(table, name, probabilities(schema, name, torch.from_numpy(logits[known])).numpy(), data)
-        held_out.add(name, "SFN", said, table.codes(name)[known])
+        held_out.add(
+            name, "SFN", probabilities(schema, name, torch.from_numpy(logits[known])).numpy(), table.codes(name)[known]
+        )
     held_out.save(folder / "table1")
     checkpoint.unlink(missing_ok=True)
     output = fingerprint(inputs, (folder / "network.safetensors").stat().st_size, styles.tobytes())
@@ -162,7 +175,7 @@ def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = T
     return SfnReport(held_out)
 
 
-def _fit_data(table: LabelTable, pixels: np.ndarray, rarity: float, completed: float) -> FitData:
+def fit_data(table: LabelTable, pixels: np.ndarray, rarity: float, completed: float) -> FitData:
     names = [attribute.name for attribute in table.schema.with_role("gender", "style")]
     codes = {name: table.codes(name) for name in names}
     weights = {name: attribute_weights(table, name, completed) for name in names}
@@ -170,14 +183,34 @@ def _fit_data(table: LabelTable, pixels: np.ndarray, rarity: float, completed: f
     return FitData(pixels, rows, codes, weights, sampling_weights(codes, weights, rows, rarity))
 
 
-def decide(table: LabelTable, name: str, said: np.ndarray, data: FitData) -> np.ndarray:
-    """Probabilities corrected from the class shares that training met to those that decisions aim at."""
-    mass = data.sampling * data.weights[name][data.rows]
-    met = sampled_shares(data.codes[name][data.rows], mass, table.schema[name].size)
-    return reweigh(said, met, goal_shares(table, name))
+@torch.no_grad()
+def standardise(network: StyleFeatureNetwork, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Set and return the mean and scale (style_size,) that take raw `features` (k, style_size) to the generator's space."""
+    mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6) / TRUNCATED_NORMAL_STD
+    network.mean.copy_(torch.from_numpy(mean))
+    network.scale.copy_(torch.from_numpy(scale))
+    return mean, scale
 
 
-def describe(network: StyleFeatureNetwork, pixels: np.ndarray, rows: np.ndarray, fabric: Fabric, on_batch: Any = lambda count: None) -> tuple[np.ndarray, np.ndarray]:
+@torch.no_grad()
+def aim_heads(network: StyleFeatureNetwork, table: LabelTable, data: FitData) -> None:
+    """Fold the correction from the class shares that training met to those that decisions aim at into the heads' biases.
+
+    Gender is then decided as if both were equally frequent, a colour as frequent as among the labelled faces.
+    """
+    mass = {name: data.sampling * weight[data.rows] for name, weight in data.weights.items()}
+    for name, codes in data.codes.items():
+        attribute = table.schema[name]
+        if attribute.kind != "exclusive" or not table.labelled(name).any():
+            continue
+        met = sampled_shares(codes[data.rows], mass[name], attribute.size)
+        shift = np.log(goal_shares(table, name)) - np.log(met)
+        network.heads.bias[table.schema.logit_slices[name]] += torch.from_numpy(shift).float()
+
+
+def describe(
+    network: StyleFeatureNetwork, pixels: np.ndarray, rows: np.ndarray, fabric: Fabric, on_batch: Any = lambda count: None
+) -> tuple[np.ndarray, np.ndarray]:
     """(k, logit_width) logits and (k, style_size) raw features of pixels[rows], each averaged over the face and its mirror image."""
 
     def both(images: Tensor) -> Tensor:
@@ -207,28 +240,11 @@ def load_sfn(path: Path) -> tuple[StyleFeatureNetwork, Schema, SfnSettings]:
             header = stored.metadata()
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise WorkspaceError(f"Expected a style feature network at {path}, found none that can be read. Type first: sga sfn") from error
+        raise WorkspaceError(
+            f"Expected a style feature network at {path}, found none that can be read. Type first: sga sfn"
+        ) from error
     schema = Schema.from_json(header["schema"])
     settings = SfnSettings.model_validate(json.loads(header["settings"]))
     network = StyleFeatureNetwork.build(schema, settings)
     network.load_state_dict(tensors)
     return network.to(memory_format=torch.channels_last).eval(), schema, settings  # type: ignore[call-overload]
-
-
-def load_styles(workspace: Workspace, table: LabelTable) -> np.ndarray:
-    """(n, style_size) float32 standardised styles, one a row of `table`.
-
-    Raises:
-        WorkspaceError: the SFN has not described these faces.
-    """
-    workspace.require("sfn")
-    with np.load(workspace.folder("sfn") / "styles.npz", allow_pickle=False) as stored:
-        row_of = {face: row for row, face in enumerate(stored["face"].tolist())}
-        missing = sum(face not in row_of for face in table.faces)
-        if missing:
-            raise WorkspaceError(
-                f"Expected a style for each of the {len(table)} faces, found none for {missing}. "
-                f"Type first: sga complete --workspace {workspace.root}, then sga sfn"
-            )
-        styles: np.ndarray = stored["style"][[row_of[face] for face in table.faces]]
-    return styles

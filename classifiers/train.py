@@ -27,7 +27,16 @@ from labeling.table import LabelTable
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-__all__ = ["FitData", "FitSettings", "LossWeights", "attribute_weights", "fit", "predict_logits", "sampled_shares", "sampling_weights"]
+__all__ = [
+    "FitData",
+    "FitSettings",
+    "LossWeights",
+    "attribute_weights",
+    "fit",
+    "predict_logits",
+    "sampled_shares",
+    "sampling_weights",
+]
 
 
 class LossWeights(Settings):
@@ -43,10 +52,14 @@ class FitSettings(Settings):
 
     images: int = Field(40_000, ge=1, description="length of the training, images")
     batch: int = Field(64, ge=2, description="images a step, over all processes")
-    learning_rate: float = Field(1e-3, gt=0, description="AdamW's peak, warmed up over the first 5 % and annealed to 0 by a cosine")
+    learning_rate: float = Field(
+        1e-3, gt=0, description="AdamW's peak, warmed up over the first 5 % and annealed to 0 by a cosine"
+    )
     weight_decay: float = Field(0.05, ge=0)
     smoothing: float = Field(0.05, ge=0, lt=1, description="label smoothing of exclusive attributes")
-    rarity: float = Field(0.5, ge=0, le=1, description="how far sampling favours rare classes: 0 = as they come, 1 = equally often")
+    rarity: float = Field(
+        0.5, ge=0, le=1, description="how far sampling favours rare classes: 0 = as they come, 1 = equally often"
+    )
     loss: LossWeights = LossWeights()
     augment: AugmentSettings = AugmentSettings()
     checkpoint_seconds: float = Field(60, gt=0, description="time between checkpoints, s")
@@ -74,7 +87,9 @@ def attribute_weights(table: LabelTable, name: str, completed: float) -> np.ndar
     return weight_of[table.sources(name)]
 
 
-def sampling_weights(codes: dict[str, np.ndarray], weights: dict[str, np.ndarray], rows: np.ndarray, rarity: float) -> np.ndarray:
+def sampling_weights(
+    codes: dict[str, np.ndarray], weights: dict[str, np.ndarray], rows: np.ndarray, rarity: float
+) -> np.ndarray:
     """(k,) float64 > 0: how often each row is drawn. A row counts for every attribute it knows, more where its class is rare.
 
     Every attribute brings the same total. A class with share p is drawn in proportion to p ** (1 - rarity).

@@ -44,7 +44,7 @@ class ModelError(UserError):
     """A model folder is missing a file, was tampered with or is of another version."""
 
 
-class MissingExtra(UserError):
+class MissingExtra(UserError):  # noqa: N818 - says what is wrong, as its siblings do
     """An optional package is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:

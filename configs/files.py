@@ -42,7 +42,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as handle:  # the rename must not reach the disk before the bytes do
             os.fsync(handle.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise explain_os_error(error, path) from error
     finally:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from configs.errors import ConfigError
 from configs.settings import Settings
 
-__all__ = ["load_settings", "preset_names", "read_preset"]
+__all__ = ["load_settings", "make_settings", "preset_names", "read_preset"]
 
 ROOT = Path(__file__).parent
 S = TypeVar("S", bound=Settings)
@@ -24,7 +24,7 @@ def preset_names(stage: str) -> list[str]:
     return sorted(path.stem for path in (ROOT / stage).glob("*.yaml"))
 
 
-def read_preset(stage: str, name: str | Path) -> dict[str, Any]:
+def read_preset(stage: str, name: str | Path, _below: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The raw mapping behind a preset's name or a YAML file's path; `extends: NAME` is resolved, nearest wins.
 
     Raises:
@@ -47,7 +47,11 @@ def read_preset(stage: str, name: str | Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise ConfigError(f"Expected a mapping (key: value) in {path}, found a {type(raw).__name__}.")
     parent = raw.pop("extends", None)
-    return raw if parent is None else _merge(read_preset(stage, parent), raw)
+    if path.resolve() in _below:
+        raise ConfigError(
+            f"Expected `extends` to come to an end, found files that extend each other, {path} among them. Remove one."
+        )
+    return raw if parent is None else _merge(read_preset(stage, parent, (*_below, path.resolve())), raw)
 
 
 def load_settings(cls: type[S], stage: str, name: str | Path, overrides: Sequence[str] = ()) -> S:
@@ -61,14 +65,26 @@ def load_settings(cls: type[S], stage: str, name: str | Path, overrides: Sequenc
         key, separator, text = item.partition("=")
         if not separator or not key:
             raise ConfigError(f"Expected key=value, found {item!r}. Type, for example: --set images=10000")
-        nested: Any = yaml.safe_load(text)
+        try:
+            nested: Any = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"Expected a YAML value behind {key}=, found {text!r}. Quote it.") from error
         for part in reversed(key.split(".")):
             nested = {part: nested}
         raw = _merge(raw, nested)
+    return make_settings(cls, raw, str(name))
+
+
+def make_settings(cls: type[S], values: Mapping[str, Any], origin: str = "the command line") -> S:
+    """Settings of class `cls` from values; `origin` names in the error where they come from.
+
+    Raises:
+        ConfigError: an unknown field, a value of the wrong type, or a contradiction; the message names the field.
+    """
     try:
-        return cls.model_validate(raw)
+        return cls.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error, cls, str(name))) from error
+        raise ConfigError(_explain(error, cls, origin)) from error
 
 
 def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from configs.files import atomic_path
 from labeling.provenance import MISSING_CODE, Source
 from labeling.schema import Schema
 
-__all__ = ["SPLITS", "UNKNOWN", "LabelTable", "Histogram"]
+__all__ = ["SPLITS", "UNKNOWN", "Histogram", "LabelTable"]
 
 UNKNOWN = "unknown"
 """How a missing cell is written for people. In CSV input the empty text means the same."""
@@ -41,7 +41,7 @@ class LabelTable:
     """Faces in rows, attributes in columns.
 
     `frame` has the columns `face` (64 hex digits: SHA-256 of the decoded RGB pixels), `file` (path relative to the workspace),
-    `split` (train, validation, test), `group` (faces of one group are near duplicates and share a split) and, for each attribute,
+    `split` (train, validation, test), `group` (faces of one group are near duplicates and share a split) and, an attribute,
     NAME (Int8, <NA> where unknown), NAME_confidence (float32 in [0, 1], NaN where unknown) and NAME_source (int8, a `Source`).
     """
 
@@ -201,7 +201,7 @@ class LabelTable:
         version, _, schema = stamp.partition("\n")
         if version != str(_FORMAT):
             raise WorkspaceError(
-                f"Expected a label table of format {_FORMAT} at {path}, found {version or 'a parquet file of another program'}. "
+                f"Expected a label table of format {_FORMAT} at {path}, found {version or 'another program’s parquet'}. "
                 "Ingest the faces into a new workspace."
             )
         return cls(Schema.from_json(schema), table.to_pandas())
@@ -228,7 +228,7 @@ class LabelTable:
         needed = [name for name in cls._columns(schema) if name not in raw.columns]
         if needed:
             raise InputError(f"Expected the columns {', '.join(needed)} in {path}, found {', '.join(raw.columns)}.")
-        table = cls.empty(schema, raw["face"], raw["file"], raw["split"], raw["group"])
+        table = cls.empty(schema, *(raw[name].tolist() for name in ("face", "file", "split", "group")))
         for attribute in schema:
             codes = encode(attribute.name, raw[attribute.name], schema)
             sources = raw[f"{attribute.name}_source"].str.upper()

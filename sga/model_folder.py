@@ -23,7 +23,7 @@ __all__ = ["ALGORITHM", "DEFAULT_MODEL", "FORMAT", "ModelFolder", "ModelSpec", "
 FORMAT = 1
 """Version of the folder's layout."""
 ALGORITHM = 1
-"""Version of the way from (seed or ID, index, attempt) to latents and to the attempt taken. A change of it changes every face."""
+"""Version of the way from (seed or ID, index, attempt) to latents and the attempt taken. Another one draws other faces."""
 DEFAULT_MODEL = Path(__file__).parent / "default_model"
 """The model that ships."""
 

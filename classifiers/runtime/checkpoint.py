@@ -16,8 +16,9 @@ __all__ = ["load_checkpoint", "save_checkpoint"]
 
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
     """Write `state` (nested dicts and lists of tensors, numbers and text), whole or not at all."""
-    with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+    # Through Python's file: torch's own writer would report a full disk as an inner error of its archive.
+    with atomic_path(path) as temporary, temporary.open("wb") as handle:
+        torch.save(state, handle)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any] | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from configs.errors import ConfigError, MissingExtra
 from configs.settings import Settings
@@ -24,7 +24,9 @@ class LaunchSettings(Settings):
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int = Field(1, ge=1, description="processes on this host")
     nodes: int = Field(1, ge=1, description="hosts")
-    precision: Literal["auto", "32", "bf16"] = Field("auto", description="auto = bf16 where the hardware multiplies it natively")
+    precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = Field(
+        "auto", description="auto = bf16 where the hardware multiplies it natively"
+    )
     threads: int | None = Field(None, ge=1, description="CPU threads of torch; None = torch's own choice")
 
 

@@ -1,4 +1,4 @@
-"""What a run writes while it runs: `stats.jsonl` (one flat object a tick, terms named as paths), TensorBoard, a progress bar."""
+"""What a run writes while it runs: `stats.jsonl` (one flat object a tick, terms named as paths), TensorBoard, progress bar."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """What is read. A closed list: other Pillow plugins start programs (EPS) or read further files."""
 
 _WHITE = (255, 255, 255, 255)
-_BITMAP_GAP = 3.0  # Pillow's reducing gap: a box reduction first, LANCZOS for the last factor of 3
+_REDUCING_GAP = 3.0  # a box reduction first, LANCZOS for the last factor of 3
 
 
 class Rejected(Exception):  # noqa: N818 - a verdict, not a failure
@@ -23,7 +23,13 @@ class Rejected(Exception):  # noqa: N818 - a verdict, not a failure
 
 
 def decode_face(
-    data: bytes, size: int, *, min_size: int = 16, max_pixels: int = 64_000_000, max_aspect: float = 2.0, fit: Literal["crop", "pad"] = "crop"
+    data: bytes,
+    size: int,
+    *,
+    min_size: int = 16,
+    max_pixels: int = 64_000_000,
+    max_aspect: float = 2.0,
+    fit: Literal["crop", "pad"] = "crop",
 ) -> np.ndarray:
     """Decode a picture to (size, size, 3) uint8 RGB.
 
@@ -49,7 +55,7 @@ def decode_face(
     except Image.UnidentifiedImageError:
         raise Rejected("empty file" if not data else f"not an image ({', '.join(FORMATS).lower()})") from None
     except Exception as error:  # damaged bytes make Pillow raise nearly anything; each is a reason, none may stop the run
-        raise Rejected(f"damaged image: {' '.join(str(error).split()) or type(error).__name__}") from None
+        raise Rejected(f"cannot be decoded: {' '.join(str(error).split()) or type(error).__name__}") from None
 
 
 def _check(image: Image.Image, min_size: int, max_pixels: int, max_aspect: float) -> None:
@@ -84,7 +90,7 @@ def _fit(image: Image.Image, size: int, fit: str) -> Image.Image:
         image = square
     if image.size == (size, size):
         return image
-    return image.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=_BITMAP_GAP)
+    return image.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

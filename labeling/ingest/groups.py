@@ -1,9 +1,9 @@
-"""Near duplicates: a 256-bit difference hash, an exact search within a Hamming radius, groups, and the split each group falls into."""
+"""Near duplicates: a 256-bit difference hash, an exact search within a Hamming radius, groups, and the split of each group."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -27,9 +27,9 @@ def difference_hash(pixels: np.ndarray) -> bytes:
 def near_pairs(hashes: Sequence[bytes], radius: int) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of hashes at most `radius` bits apart: ((m, 2) int64 with first < second, (m,) int32 distances). Exact.
 
-    Hashes as ±1 vectors make the distance a matrix product, (256 - a·b) / 2, exact in float32: 28,000 faces take 3 s on two cores.
-    Banding would not do: near duplicates here differ in up to 52 bits, and bands short enough for that hold everything. Equal hashes
-    are compared once: k uniform pictures give k - 1 pairs with their first, not k²/2.
+    Hashes as ±1 vectors make the distance a matrix product, (256 - a·b) / 2, exact in float32: 28,000 faces take 3 s on two
+    cores. Banding would not do: near duplicates differ in up to 52 bits, and bands short enough for that hold everything.
+    Equal hashes are compared once: k uniform pictures give k - 1 pairs with their first, not k²/2.
     """
     if not len(hashes):
         return np.empty((0, 2), np.int64), np.empty(0, np.int32)
@@ -37,7 +37,8 @@ def near_pairs(hashes: Sequence[bytes], radius: int) -> tuple[np.ndarray, np.nda
     unique, first, inverse = np.unique(packed, axis=0, return_index=True, return_inverse=True)
     inverse = inverse.reshape(-1)
     equal = np.flatnonzero(first[inverse] != np.arange(len(packed)))
-    pairs, distances = [np.stack([first[inverse[equal]], equal], axis=1)], [np.zeros(len(equal), np.int32)]
+    pairs: list[np.ndarray] = [np.stack([first[inverse[equal]], equal], axis=1)]
+    distances: list[np.ndarray] = [np.zeros(len(equal), np.int32)]
     signs = np.unpackbits(unique, axis=1).astype(np.float32) * 2 - 1
     for start in range(0, len(signs), _ROWS):
         alike = signs[start : start + _ROWS] @ signs[start:].T
@@ -73,15 +74,26 @@ def split_of(group: str, test: float, validation: float) -> str:
     return "test" if position < test else "validation" if position < test + validation else "train"
 
 
+def _same_name(faces: Sequence[str], together: Mapping[str, str]) -> np.ndarray:
+    """(m, 2) int64: each face with the first of its name."""
+    first: dict[str, int] = {}
+    named = [(row, together[face]) for row, face in enumerate(faces) if together.get(face)]
+    return np.array([(first.setdefault(name, row), row) for row, name in named], dtype=np.int64).reshape(-1, 2)
+
+
 def assign_groups(
-    faces: Sequence[str], hashes: Sequence[bytes], known: dict[str, str], radius: int
+    faces: Sequence[str], hashes: Sequence[bytes], known: dict[str, str], radius: int, together: Mapping[str, str] | None = None
 ) -> tuple[dict[str, str], list[tuple[str, tuple[str, ...]]]]:
     """The group of every face: near duplicates share one; its id is the smallest identity in it when it was made.
 
     known: group of the faces that have one already; they keep it, so they keep their split. New faces near a known one join the
-    nearest known group. Returns face → group, and for new faces that lie between several known groups (face, those groups).
+    nearest known group. together: a name by face; faces of one name belong together as if they were equal. Returns face →
+    group, and for new faces that lie between several known groups (face, those groups).
     """
     pairs, distances = near_pairs(hashes, radius)
+    if together:
+        same = _same_name(faces, together)
+        pairs, distances = np.concatenate([pairs, same]), np.concatenate([distances, np.zeros(len(same), np.int32)])
     old = np.array([face in known for face in faces], dtype=bool)
     fresh = ~old[pairs].any(axis=1)
     component = connected(len(faces), pairs[fresh])

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from configs.errors import InputError
 from labeling.ingest.settings import IngestSettings
 from labeling.ingest.sources import Picture
-from labeling.provenance import MISSING_CODE, Source
+from labeling.provenance import Source
 from labeling.schema import Schema
 from labeling.table import UNKNOWN
 
@@ -21,11 +21,15 @@ __all__ = ["LabelRow", "Labels", "match", "read_labels"]
 
 @dataclass
 class LabelRow:
-    """What the CSV says of one file. codes: attribute → code, known ones only; dropped: why the row is left out, or empty."""
+    """What the CSV says of one file.
+
+    codes: attribute → code, known ones only; group: what it shares a split with, or empty; dropped: why it is left out.
+    """
 
     file: str
     line: int
     codes: dict[str, int] = field(default_factory=dict)
+    group: str = ""
     dropped: str = ""
 
 
@@ -39,7 +43,7 @@ class Labels:
 
 
 def read_labels(path: str | Path, schema: Schema, settings: IngestSettings) -> Labels:
-    """Read a CSV with a column `file`, one column an attribute (value names; empty or `unknown` = unknown), ignored and drop columns.
+    """Read a CSV: a column `file`, one column an attribute (value names; empty or `unknown` = unknown), others by settings.
 
     Raises:
         InputError: no such file, not CSV in UTF-8, no `file` column, an unknown column or value, or two rows that contradict.
@@ -66,18 +70,28 @@ def _check_header(header: list[str], path: Path, schema: Schema, settings: Inges
     """The attribute columns."""
     columns = ", ".join(header) or "an empty file"
     if "file" not in header:
-        raise InputError(f"Expected a column named file in {path}, found {columns}. Name the column of the pictures' paths file.")
+        raise InputError(
+            f"Expected a column named file in {path}, found {columns}. Name the column of the pictures' paths file."
+        )
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise InputError(f"Expected each column of {path} once, found {', '.join(twice)} more than once. Remove or rename one.")
     dropping = {column for column, _ in settings.drops}
-    for option, names in (("--human", set(settings.human)), ("--drop", dropping)):
+    grouping = {settings.group} - {""}
+    for option, names in (("--human", set(settings.human)), ("--drop", dropping), ("--group", grouping)):
         absent = sorted(names - set(header))
         if absent:
-            raise InputError(f"Expected the column {absent[0]} that {option} names in {path}, found {columns}. Correct {option}.")
+            raise InputError(
+                f"Expected the column {absent[0]} that {option} names in {path}, found {columns}. Correct {option}."
+            )
     attributes = [name for name in header if name in schema and name not in settings.ignore]
+    idle = sorted(set(settings.human) - set(attributes))
+    if idle:
+        raise InputError(
+            f"Expected --human to name attributes ({', '.join(schema.names)}), found {idle[0]!r}. Correct --human."
+        )
     for name in header:
-        if name != "file" and name not in schema and name not in settings.ignore and name not in dropping:
+        if name not in {"file", *schema.names, *settings.ignore, *dropping, *grouping}:
             close = difflib.get_close_matches(name, schema.names, n=1)
             hint = f" or rename it to {close[0]}" if close else ""
             raise InputError(
@@ -102,6 +116,7 @@ def _row(
                 row.codes[name] = schema[name].code(values[name])
             except InputError as error:
                 raise InputError(f"Row {line} of {path}: {error}") from None
+    row.group = values.get(settings.group, "")
     row.dropped = next((f"{column} is {value}" for column, value in settings.drops if values[column] == value), "")
     return row
 
@@ -115,6 +130,7 @@ def _add(rows: dict[str, LabelRow], row: LabelRow, path: Path, schema: Schema) -
                 f"Expected one {name} for {row.file} in {path}, found {values[first.codes[name]]} in row {first.line} and "
                 f"{values[code]} in row {row.line}. Correct or remove one of them."
             )
+    first.group = first.group or row.group
     first.dropped = first.dropped or row.dropped
 
 
@@ -125,8 +141,8 @@ def _normal(file: str) -> str:
 def match(labels: Labels, pictures: Sequence[Picture]) -> tuple[dict[str, LabelRow], list[LabelRow]]:
     """Which row belongs to which picture (by `Picture.name`), and the rows that belong to none.
 
-    A row's `file` may be the picture's absolute path, its path from the CSV's folder, `<PATH's last part>/<path below PATH>`, or the
-    path below PATH (a tar member's name): the first of these that is in the CSV counts.
+    A row's `file` may be the picture's absolute path, its path from the CSV's folder, `<PATH's last part>/<path below PATH>`,
+    or the path below PATH (a tar member's name): the first of these that is in the CSV counts.
 
     Raises:
         InputError: one row fits several pictures, or no row fits any picture.
@@ -140,15 +156,15 @@ def match(labels: Labels, pictures: Sequence[Picture]) -> tuple[dict[str, LabelR
             continue
         if key in users:
             raise InputError(
-                f"Expected one picture for {key} (row {labels.rows[key].line} of {labels.path}), found {users[key]} and {picture.name}. "
-                "Write the longer names into the CSV."
+                f"Expected one picture for {key} (row {labels.rows[key].line} of {labels.path}), found {users[key]} and "
+                f"{picture.name}. Write the longer names into the CSV."
             )
         users[key], found[picture.name] = picture.name, labels.rows[key]
     if labels.rows and not found:
         row = next(iter(labels.rows.values()))
         raise InputError(
-            f"Expected the file column of {labels.path} to name the pictures, found {row.file!r} there and {pictures[0].inner!r} among "
-            "the pictures: no row fits. Write the paths below PATH into the CSV."
+            f"Expected the file column of {labels.path} to name the pictures, found {row.file!r} there and "
+            f"{pictures[0].inner!r} among the pictures: no row fits. Write the paths below PATH into the CSV."
         )
     return found, [row for file, row in labels.rows.items() if file not in users]
 
@@ -159,4 +175,5 @@ def _keys(picture: Picture, base: Path) -> Iterable[str]:
         yield whole.as_posix()
         yield _normal(os.path.relpath(whole.parent.resolve() / whole.name, base))
     yield picture.name
+    yield f"{picture.base}/{picture.inner}"
     yield picture.inner

@@ -6,10 +6,11 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from configs.files import atomic_path
 from labeling.histograms import format_histograms
-from labeling.table import SPLITS, Histogram
+from labeling.table import SPLITS, Histogram, LabelTable
 
 __all__ = ["IngestReport", "merge_csv", "write_csv"]
 
@@ -34,6 +35,19 @@ class IngestReport:
     splits: dict[str, int]
     histograms: tuple[Histogram, ...]
     seconds: float
+
+    @classmethod
+    def of(cls, table: LabelTable, **facts: Any) -> IngestReport:
+        """The report with the state of the table that the ingest left."""
+        members = table.frame["group"].value_counts()
+        return cls(
+            faces=len(table),
+            groups=int((members > 1).sum()),
+            grouped=int(members[members > 1].sum()),
+            splits={split: int(table.in_split(split).sum()) for split in SPLITS},
+            histograms=tuple(table.histograms()),
+            **facts,
+        )
 
     def counts(self) -> dict[str, int]:
         """The numbers alone, for the stage's record."""

@@ -12,21 +12,26 @@ __all__ = ["IngestSettings"]
 
 
 class IngestSettings(Settings):
-    """How pictures and a CSV of partial labels become faces of a workspace. Changing `radius`, `test` or `validation` changes splits."""
+    """How pictures and a CSV of labels become faces. `radius`, `test` and `validation` decide the splits of new faces."""
 
     schema_name: str = Field("faces", description="a schema that ships, or a YAML file")
     size: int = Field(96, ge=16, le=512, description="side of the stored faces, px")
-    fit: Literal["crop", "pad"] = Field("crop", description="a picture that is not square: cut its longer side, or white margins")
+    fit: Literal["crop", "pad"] = Field(
+        "crop", description="a picture that is not square: cut its longer side, or white margins"
+    )
     min_size: int = Field(16, ge=2, description="smallest side of a picture, px")
     max_pixels: int = Field(64_000_000, ge=1, description="largest picture, px")
     max_aspect: float = Field(2.0, ge=1, description="longest side over shortest")
     source: Literal["original", "human"] = Field("original", description="who said what the CSV says")
     human: tuple[str, ...] = Field((), description="columns of the CSV that a person filled by looking at each picture")
     ignore: tuple[str, ...] = Field((), description="columns of the CSV that are no attribute")
+    group: str = Field("", description="column of the CSV whose equal values share a split, as one character's pictures should")
     drop: tuple[str, ...] = Field((), description="COLUMN=VALUE: rows to leave out")
     test: float = Field(0.15, ge=0, lt=1, description="share of the groups")
     validation: float = Field(0.10, ge=0, lt=1, description="share of the groups")
-    radius: int = Field(52, ge=0, le=60, description="near duplicates: differing bits of the 256-bit hash; 0 = equal hashes only")
+    radius: int = Field(
+        52, ge=0, le=60, description="near duplicates: differing bits of the 256-bit hash; 0 = equal hashes only"
+    )
     workers: int = Field(0, ge=0, description="processes; 0 = one a core")
 
     @model_validator(mode="after")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO, cast
 
 from configs.errors import InputError
 
@@ -15,12 +18,19 @@ __all__ = ["MAX_BYTES", "Listing", "Picture", "list_pictures", "read_pictures"]
 MAX_BYTES = 128 * 2**20
 """A larger file is refused unread."""
 
+_DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
+
 
 @dataclass(frozen=True)
 class Picture:
-    """A file that may be a face. `name`: what reports call it, `<PATH's last part>/<inner>`; `inner`: its path below PATH."""
+    """A file that may be a face.
+
+    `name`: what reports call it, `<base>/<inner>` (longer where two PATHs share a base); `base`: PATH's last part; `inner`: its
+    path below PATH.
+    """
 
     name: str
+    base: str
     inner: str
     root: Path
     path: Path | None  # None inside a tar
@@ -46,63 +56,104 @@ def list_pictures(paths: Sequence[str | Path], skip: Sequence[Path] = ()) -> Lis
     pictures: list[Picture] = []
     rejected: list[tuple[str, str]] = []
     seen = {path.resolve() for path in skip}
-    for root in map(Path, paths):
+    titles = _titles([Path(path) for path in paths])
+    for root, title in titles.items():
         if root.is_dir():
-            _list_folder(root, seen, pictures, rejected)
-        elif root.is_file():
-            if tarfile.is_tarfile(root):
-                if root.resolve() not in seen:
-                    _list_tar(root, pictures, rejected)
-            elif root.resolve() not in seen:
-                pictures.append(Picture(root.name, root.name, root, root))
-            seen.add(root.resolve())
-        else:
+            _list_folder(root, title, seen, pictures, rejected)
+        elif not root.is_file():
             raise InputError(f"Expected a folder or a tar file of cropped faces at {root}, found nothing. Check the path.")
+        elif root not in seen:
+            seen.add(root)
+            if tarfile.is_tarfile(root):
+                _list_tar(root, title, pictures, rejected)
+            elif ".tar" in root.suffixes or root.suffix == ".tgz":
+                raise _damaged(root, "it does not open as tar")
+            else:
+                pictures.append(Picture(title, root.name, root.name, root, root))
     if not pictures:
         named = ", ".join(str(path) for path in paths) or "no PATH"
-        raise InputError(f"Expected pictures of cropped faces in {named}, found no file. Name a folder or tar file that holds some.")
+        raise InputError(
+            f"Expected pictures of cropped faces in {named}, found no file. Name a folder or tar file that holds some."
+        )
     return Listing(tuple(pictures), tuple(rejected))
 
 
-def _list_folder(root: Path, seen: set[Path], pictures: list[Picture], rejected: list[tuple[str, str]]) -> None:
-    base = root.resolve().name
+def _titles(paths: Sequence[Path]) -> dict[Path, str]:
+    """Each PATH, resolved, by the fewest last parts that tell it from the others."""
+    roots = sorted({path.resolve() for path in paths})
+    titles = {}
+    for root in roots:
+        parts = next(
+            count
+            for count in range(1, len(root.parts) + 1)
+            if not any(other.parts[-count:] == root.parts[-count:] for other in roots if other != root)
+        )
+        titles[root] = _text("/".join(root.parts[-parts:]))
+    return titles
 
+
+def _list_folder(root: Path, title: str, seen: set[Path], pictures: list[Picture], rejected: list[tuple[str, str]]) -> None:
     def refuse(error: OSError) -> None:
-        rejected.append((str(error.filename), f"cannot be read: {error.strerror}"))
+        rejected.append((_text(str(error.filename)), f"cannot be read: {error.strerror}"))
 
     for folder, folders, files in os.walk(root, onerror=refuse):
-        folders[:] = sorted(name for name in folders if (Path(folder) / name).resolve() not in seen)
-        for file in sorted(files):
-            path = Path(folder) / file
-            inner = path.relative_to(root).as_posix()
+        here = Path(folder)
+        links = [name for name in folders if (here / name).is_symlink()]
+        folders[:] = sorted(name for name in folders if (here / name).resolve() not in seen)
+        for file in sorted([*files, *links]):
+            path = here / file
+            inner = _text(path.relative_to(root).as_posix())
             if not path.is_file():
-                rejected.append((f"{base}/{inner}", "not a regular file"))
+                rejected.append((f"{title}/{inner}", "a linked folder" if file in links else "not a regular file"))
             elif path.resolve() not in seen:
                 seen.add(path.resolve())
-                pictures.append(Picture(f"{base}/{inner}", inner, root, path))
+                pictures.append(Picture(f"{title}/{inner}", root.name, inner, root, path))
 
 
-def _list_tar(root: Path, pictures: list[Picture], rejected: list[tuple[str, str]]) -> None:
+def _list_tar(root: Path, title: str, pictures: list[Picture], rejected: list[tuple[str, str]]) -> None:
     last: dict[str, Picture] = {}
     try:
         with tarfile.open(root) as tar:
             for member in tar:
                 inner = _normal(member.name)
                 if member.isfile():
-                    last[inner] = Picture(f"{root.name}/{inner}", inner, root, None, member.offset_data)
+                    last[inner] = Picture(f"{title}/{inner}", root.name, inner, root, None, member.offset_data)
                 elif not member.isdir():
-                    rejected.append((f"{root.name}/{inner}", "a link or device in a tar, not a file"))
-    except (tarfile.TarError, EOFError, OSError) as error:
+                    rejected.append((f"{title}/{inner}", "a link or device in a tar, not a file"))
+            if _behind(tar):
+                rejected.append((title, "data behind the end of the tar (several joined?), not read"))
+    except _DAMAGE as error:
         raise _damaged(root, error) from error
     pictures.extend(last.values())  # of members of one name the last counts, as for tar itself
 
 
-def _damaged(root: Path, error: Exception) -> InputError:
+def _behind(tar: tarfile.TarFile) -> bool:
+    """Whether data follow the end mark. Reads to the end, which also checks a compressed file's checksum.
+
+    Raises:
+        tarfile.ReadError: what ended the list was no end mark but a damaged header, which tarfile passes over in silence.
+    """
+    file = cast(IO[bytes], tar.fileobj)
+    file.seek(tar.offset)
+    if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise tarfile.ReadError(f"no header at byte {tar.offset}")
+    behind = 0
+    while block := file.read(2**20):
+        behind += len(block.strip(b"\0"))
+    return behind > 0
+
+
+def _damaged(root: Path, error: Exception | str) -> InputError:
     return InputError(f"Expected a whole tar file at {root}, found a damaged one ({error}). Copy or make it again.")
 
 
 def _normal(name: str) -> str:
-    return PurePosixPath(name.replace("\\", "/")).as_posix()
+    return _text(PurePosixPath(name.replace("\\", "/")).as_posix())
+
+
+def _text(name: str) -> str:
+    """A file name as valid text: bytes that are no UTF-8 become escapes, so that every report can name the file."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def read_pictures(listing: Listing) -> Iterator[tuple[Picture, bytes | str]]:
@@ -142,5 +193,5 @@ def _read_tar(root: Path, members: dict[int, Picture]) -> Iterator[tuple[Picture
                     continue
                 handle = tar.extractfile(member)
                 yield picture, b"" if handle is None else handle.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except _DAMAGE as error:
         raise _damaged(root, error) from error

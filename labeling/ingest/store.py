@@ -8,11 +8,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 from PIL import Image
@@ -63,9 +65,10 @@ def write_face(root: Path, face: str, pixels: np.ndarray) -> None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(temporary, format="PNG", compress_level=1)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise explain_os_error(error, path) from error
 
 
@@ -107,20 +110,22 @@ def _chunks(pictures: Iterable[tuple[str, bytes | str]]) -> Iterator[list[tuple[
 
 
 def decode_all(
-    pictures: Iterable[tuple[str, bytes | str]], total: int, root: Path, settings: IngestSettings, progress: Callable[[int, int], None]
+    pictures: Iterable[tuple[str, bytes | str]],
+    total: int,
+    root: Path,
+    settings: IngestSettings,
+    progress: Callable[[int, int], None],
 ) -> Iterator[Decoded]:
     """Decode (name, bytes or reason) pairs, write the faces below `root`, yield one `Decoded` each, in order.
 
     Raises:
         InputError: the disk is full, or a process was ended from outside (memory).
     """
-    workers = settings.workers or os.process_cpu_count() if hasattr(os, "process_cpu_count") else settings.workers or os.cpu_count() or 1
+    workers = 1 if total < _IN_PROCESS else settings.workers or _cores()
     work = partial(_decode_chunk, root, settings)
     done = 0
-    alone = workers == 1 or total < _IN_PROCESS
-    pool = nullcontext() if alone else ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    with pool as executor:
-        results = map(work, _chunks(pictures)) if executor is None else _bounded(executor, work, _chunks(pictures), 3 * workers)
+    with nullcontext() if workers == 1 else _pool(workers) as pool:
+        results = map(work, _chunks(pictures)) if pool is None else _bounded(pool, work, _chunks(pictures), 3 * workers)
         try:
             for chunk in results:
                 done += len(chunk)
@@ -129,21 +134,41 @@ def decode_all(
         except BrokenProcessPool as error:
             raise InputError(
                 "Expected the decoding processes to run to the end, found one ended from outside (short of memory?). "
-                "Type the same command with --workers 1."
+                "Type the same command with --workers 1; in a script of your own, call ingest under if __name__ == '__main__'."
             ) from error
 
 
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """A pool's process waits for work for ever when its parent is killed; this one ends with it."""
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_wait_and_end, args=(parent,), daemon=True).start()
+
+
+def _wait_and_end(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
 def _bounded(
-    executor: Executor,
+    pool: Executor,
     work: Callable[[list[tuple[str, bytes | str]]], list[Decoded]],
     chunks: Iterator[list[tuple[str, bytes | str]]],
     ahead: int,
 ) -> Iterator[list[Decoded]]:
-    """`executor.map` in order, with at most `ahead` chunks read but not done."""
+    """`pool.map` in order, with at most `ahead` chunks read but not done."""
     waiting: deque[Future[list[Decoded]]] = deque()
     try:
         for chunk in chunks:
-            waiting.append(executor.submit(work, chunk))
+            waiting.append(pool.submit(work, chunk))
             if len(waiting) >= ahead:
                 yield waiting.popleft().result()
         while waiting:

@@ -113,7 +113,8 @@ class Face:
 def make_face(truth: Mapping[str, str], entropy: Sequence[int]) -> Face:
     """Draw everything the parts agree on from the face's own streams."""
     entropy = tuple(entropy)
-    look = _look(Dice(entropy, "look"), truth)
+    plain = truth["quality"] == "median" and Dice(entropy, "plain").chance(0.5)
+    look = _look(Dice(entropy, "look"), plain)
     colors = Dice(entropy, "colors")
     skin = skin_ramp(colors, look.darkness)
     hair = hair_ramp(truth["hair_color"], Dice(entropy, "hair color"), look.darkness)
@@ -123,17 +124,17 @@ def make_face(truth: Mapping[str, str], entropy: Sequence[int]) -> Face:
     return Face(truth, entropy, look, _pose(Dice(entropy, "pose"), truth, head), head, defects, hair, eye, skin)
 
 
-def _look(dice: Dice, truth: Mapping[str, str]) -> Look:
+def _look(dice: Dice, plain: bool) -> Look:
     look = Look(
-        line=dice.uniform(0.0045, 0.0085),
-        darkness=dice.uniform(0.15, 1.0),
+        line=dice.uniform(0.0036, 0.0068),
+        darkness=dice.uniform(0.15, 0.95),
         shading=dice.uniform(0.6, 1.0),
         softness=dice.pick([0.0, 0.004, 0.012], [0.45, 0.3, 0.25]),
         light=dice.sign(),
         gloss=dice.uniform(0.55, 1.0),
         detail=True,
     )
-    if truth["quality"] == "median" and Dice((round(look.line * 1e9),), "plain").chance(0.5):
+    if plain:
         return Look(look.line * 0.8, look.darkness, 0.0, 0.0, look.light, 0.0, detail=False)
     return look
 
@@ -141,23 +142,23 @@ def _look(dice: Dice, truth: Mapping[str, str]) -> Look:
 def _head(dice: Dice, male: bool) -> Head:
     if male:
         return Head(
-            width=dice.bell(0.235, 0.262),
-            jaw=dice.bell(0.74, 0.86),
-            jaw_y=dice.bell(0.19, 0.225),
-            chin=dice.bell(0.325, 0.372),
+            width=dice.bell(0.225, 0.252),
+            jaw=dice.bell(0.78, 0.88),
+            jaw_y=dice.bell(0.19, 0.22),
+            chin=dice.bell(0.315, 0.355),
             chin_width=dice.bell(0.05, 0.085),
-            corner=dice.bell(0.1, 0.45),
+            corner=dice.bell(0.0, 0.4),
             top=-dice.bell(0.405, 0.465),
             volume=dice.bell(0.03, 0.06),
             neck=dice.bell(0.115, 0.145),
         )
     return Head(
         width=dice.bell(0.255, 0.295),
-        jaw=dice.bell(0.6, 0.78),
-        jaw_y=dice.bell(0.17, 0.205),
-        chin=dice.bell(0.272, 0.318),
+        jaw=dice.bell(0.58, 0.78),
+        jaw_y=dice.bell(0.18, 0.215),
+        chin=dice.bell(0.265, 0.31),
         chin_width=dice.bell(0.02, 0.06),
-        corner=dice.bell(0.5, 1.0),
+        corner=dice.bell(0.6, 1.0),
         top=-dice.bell(0.405, 0.47),
         volume=dice.bell(0.035, 0.075),
         neck=dice.bell(0.072, 0.092),
@@ -167,7 +168,7 @@ def _head(dice: Dice, male: bool) -> Head:
 def _pose(dice: Dice, truth: Mapping[str, str], head: Head) -> Pose:
     turn = dice.uniform(-1, 1) * dice.uniform(0.2, 0.9)
     tilt = dice.bell(-20, 20)
-    zoom = dice.bell(0.92, 1.14)
+    zoom = dice.bell(0.97, 1.18)
     x, y = 0.5 - turn * 0.03 + dice.uniform(-0.02, 0.02), dice.uniform(0.485, 0.525)
     wide = "yes" in (truth["twintails"], truth["drill_hair"], truth["ponytail"])
     if truth["hat"] == "yes":

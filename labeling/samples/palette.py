@@ -49,8 +49,14 @@ CLOTH: tuple[Color, ...] = (
     _rgb(120, 150, 112), _rgb(232, 214, 170), _rgb(96, 76, 128), _rgb(212, 120, 72), _rgb(150, 154, 164), _rgb(92, 60, 52),
     _rgb(96, 190, 186), _rgb(236, 190, 80),
 )  # fmt: skip
+_SHADES: dict[str, Color] = {  # what the shadows of a hair colour turn towards
+    "blonde": (0.82, 0.52, 0.3), "brown": (0.6, 0.38, 0.38), "orange": (0.74, 0.38, 0.24), "red": (0.6, 0.24, 0.36),
+    "pink": (0.78, 0.44, 0.62), "purple": (0.46, 0.34, 0.66), "blue": (0.34, 0.36, 0.68),
+    "aqua": (0.3, 0.52, 0.68), "green": (0.26, 0.5, 0.52),
+}  # fmt: skip
 _SKIN: tuple[Color, ...] = (
-    _rgb(255, 238, 226), _rgb(255, 230, 214), _rgb(254, 222, 200), _rgb(250, 226, 218), _rgb(240, 200, 170), _rgb(206, 158, 124),
+    _rgb(255, 238, 226), _rgb(255, 230, 214), _rgb(254, 222, 200), _rgb(250, 226, 218), _rgb(240, 200, 170),
+    _rgb(206, 158, 124),
 )  # fmt: skip
 _SKIN_WEIGHTS = (30, 30, 22, 10, 6, 3)
 
@@ -104,8 +110,8 @@ def hair_ramp(name: str, dice: Dice, darkness: float) -> Ramp:
     """Paints of a hair colour. darkness in [0, 1]: how dark the artist's lines are."""
     base = vary(HAIR[name], dice, 0.012, 0.08, 0.03 if name in ("white", "black", "silver", "gray") else 0.05)
     pale = name in ("white", "silver")
-    tint = (0.62, 0.64, 0.82) if pale else (0.52, 0.36, 0.56)
-    strength = dice.uniform(0.34, 0.5) if pale else dice.uniform(0.5, 0.7)
+    tint = (0.62, 0.64, 0.82) if pale else _SHADES.get(name, (0.52, 0.42, 0.6))
+    strength = dice.uniform(0.45, 0.65) if pale else dice.uniform(0.5, 0.7)
     shadow = shade(base, strength, tint)
     light = lighten(base, 0.16 if name == "black" else 0.26)
     shine = lighten(base, 0.42 if name == "black" else 0.72)
@@ -117,9 +123,17 @@ def hair_ramp(name: str, dice: Dice, darkness: float) -> Ramp:
 def eye_ramp(name: str, dice: Dice) -> Ramp:
     """Paints of an iris: the top is dark, the bottom glows."""
     base = vary(EYES[name], dice, 0.01, 0.08, 0.06)
-    deep = shade(base, 0.92, (0.24, 0.2, 0.32))
+    warm = name in ("yellow", "orange")
+    deep = shade(base, 0.9, (0.5, 0.26, 0.2) if warm else (0.34, 0.26, 0.38))
     glow = lighten(base, 0.18 if name == "black" else 0.42)
-    return Ramp(deep, shade(base, 0.55, (0.4, 0.32, 0.5)), base, glow, lighten(base, 0.4 if name == "black" else 0.7), deep)
+    return Ramp(
+        deep,
+        shade(base, 0.5, (0.7, 0.44, 0.3) if warm else (0.5, 0.42, 0.55)),
+        base,
+        glow,
+        lighten(base, 0.4 if name == "black" else 0.7),
+        deep,
+    )
 
 
 def skin_ramp(dice: Dice, darkness: float) -> Ramp:

@@ -24,7 +24,7 @@ class QualityMix(Settings):
 
 
 class SampleSettings(Settings):
-    """Settings of `sga samples`. Face i of a seed depends on the seed, i, `quality` and `male` alone, never on count or workers."""
+    """Settings of `sga samples`. Face i depends on `seed`, i, `quality` and `male` alone, never on count or workers."""
 
     count: int = Field(1000, ge=1, le=1_000_000, description="faces to draw")
     size: int = Field(96, ge=64, le=512, description="side of a face, pixels")

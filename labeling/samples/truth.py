@@ -34,7 +34,7 @@ def sample_schema() -> Schema:
 
 
 def draw_truth(seed: int, index: int, settings: SampleSettings) -> dict[str, str]:
-    """Value names by attribute of schema moe34, in its order: a function of (seed, index), `settings.quality` and `settings.male`.
+    """Value names by attribute of schema moe34, in order: a function of (seed, index), `quality` and `male`.
 
     Long and short hair exclude each other (a few faces have neither: medium length); twintails and ponytail do too.
     """

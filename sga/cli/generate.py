@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -14,7 +15,15 @@ from configs.errors import InputError
 if TYPE_CHECKING:
     from sga.generation import Face, FaceModel, Report
 
-__all__ = ["generate"]
+__all__ = ["file_name", "generate"]
+
+
+class Exhausted(StrEnum):
+    """What becomes of a face that never passed the judge."""
+
+    BEST = "best"
+    GAP = "gap"
+    ERROR = "error"
 
 
 class _GenerateCommand(TyperCommand):
@@ -22,32 +31,23 @@ class _GenerateCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the empty value behind a `--sheet` that has none."""
-        bare = [
-            at for at, word in enumerate(args) if word == "--sheet" and (at + 1 == len(args) or args[at + 1].startswith("-"))
-        ]
-        return super().parse_args(ctx, ["--sheet=" if at in bare else word for at, word in enumerate(args)])
+        pairs = zip(args, [*args, "-"][1:], strict=True)
+        words = ["--sheet=" if word == "--sheet" and after.startswith("-") else word for word, after in pairs]
+        return super().parse_args(ctx, words)
 
 
 def generate(
     gender: Annotated[str, typer.Option(help="female, male, or any: each face draws its own.")],
     count: Annotated[int, typer.Option(help="Number of faces.")] = 1,
-    seed: Annotated[
-        int | None, typer.Option(help="Same seed, same files. None: a new one, which is printed.", show_default=False)
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same files. Without it: a new one, printed.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("faces-out"),
-    min_quality: Annotated[
-        str | None, typer.Option(help="low, median, high or 0 … 1. None: what the model was calibrated to.", show_default=False)
-    ] = None,
-    max_attempts: Annotated[
-        int | None, typer.Option(help="Draws a face may take. None: the model's.", show_default=False)
-    ] = None,
+    min_quality: Annotated[str | None, typer.Option(help="low, median, high or 0 … 1. Without it: as calibrated.")] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Draws a face may take. Without it: the model's.")] = None,
     on_exhausted: Annotated[
-        Literal["best", "gap", "error"], typer.Option(help="A face that never passed: its best attempt, no file, or an error.")
-    ] = "best",
-    where: Annotated[
-        list[str] | None, typer.Option(metavar="ATTRIBUTE=VALUE", help="For example hair_color=blue. Repeatable.")
-    ] = None,
-    model: Annotated[Path | None, typer.Option(help="Model folder. None: the one that ships.", show_default=False)] = None,
+        Exhausted, typer.Option(help="A face that never passed: its best attempt, no file, or an error.")
+    ] = Exhausted.BEST,
+    where: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Such as hair_color=blue. Repeatable.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Model folder. Without it: the one that ships.")] = None,
     sheet: Annotated[str | None, typer.Option(metavar="[FILE]", help="Draw a contact sheet too; alone: OUT/sheet.png.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other pictures of the same names.")] = False,
 ) -> None:
@@ -59,17 +59,23 @@ def generate(
     seed = secrets.randbelow(2**32) if seed is None else seed
     report = Report()
     loaded = FaceModel.load(model)
-    faces = loaded.stream(gender, count, seed, min_quality, max_attempts, on_exhausted, _pairs(where or []), report)
-    if on_exhausted == "error":
-        faces = iter(list(faces))  # nothing is written before every face has passed
-    cells = _write(faces, out, seed, gender, overwrite)
-    _tell(report, cells, out, seed, gender, on_exhausted)
+    faces: Iterable[Face] = loaded.stream(
+        gender, count, seed, min_quality, max_attempts, on_exhausted.value, _pairs(where or []), report
+    )
+    if on_exhausted is Exhausted.ERROR:
+        faces = list(faces)  # nothing is written before every face has passed
+    kept = _write(faces, out, seed, gender, overwrite)
+    _tell(report, out, seed, gender, on_exhausted)
     if sheet is not None:
-        path = _draw_sheet(loaded, cells, count, Path(sheet) if sheet else out / "sheet.png")
-        typer.echo(f"sheet: {path}")
+        typer.echo(f"sheet: {_draw_sheet(loaded, kept, count, Path(sheet) if sheet else out / 'sheet.png')}")
 
 
 generate.command_class = _GenerateCommand  # type: ignore[attr-defined]
+
+
+def file_name(out: Path, gender: str, seed: int, index: int) -> Path:
+    """Where face `index` of a seed goes: the name does not depend on how many are drawn."""
+    return out / f"{gender}-{seed}-{index:04d}.png"
 
 
 def _pairs(items: list[str]) -> Mapping[str, str]:
@@ -77,12 +83,12 @@ def _pairs(items: list[str]) -> Mapping[str, str]:
     for item in items:
         name, separator, value = item.partition("=")
         if not separator or not name or not value:
-            raise InputError(f"Expected ATTRIBUTE=VALUE, found {item!r}. Type, for example: --where hair_color=blue")
+            raise InputError(f"Expected NAME=VALUE, found {item!r}. Type, for example: --where hair_color=blue")
         pairs[name] = value
     return pairs
 
 
-def _write(faces: Iterator[Face], out: Path, seed: int, gender: str, overwrite: bool) -> dict[int, Face]:
+def _write(faces: Iterable[Face], out: Path, seed: int, gender: str, overwrite: bool) -> dict[int, Face]:
     """Write each face as it is done; the first faces are kept for the sheet."""
     from sga.generation.sheet import MAX_CELLS
 
@@ -94,17 +100,13 @@ def _write(faces: Iterator[Face], out: Path, seed: int, gender: str, overwrite: 
     return kept
 
 
-def file_name(out: Path, gender: str, seed: int, index: int) -> Path:
-    """Where face `index` of a seed goes: the name does not depend on how many are drawn."""
-    return out / f"{gender}-{seed}-{index:04d}.png"
-
-
-def _tell(report: Report, kept: Mapping[int, Face], out: Path, seed: int, gender: str, on_exhausted: str) -> None:
+def _tell(report: Report, out: Path, seed: int, gender: str, on_exhausted: Exhausted) -> None:
     typer.echo(f"{gender}, seed {seed}: {report} → {out}")
     if report.exhausted:
-        named = ", ".join(str(index) for index in sorted(report.exhausted)[:20]) + (" …" if len(report.exhausted) > 20 else "")
-        fate = "written as their best attempts (accepted=false)" if on_exhausted == "best" else "left out"
-        typer.echo(f"{len(report.exhausted)} never passed the judge and are {fate}: {named}", err=True)
+        missed = sorted(report.exhausted)
+        named = ", ".join(str(index) for index in missed[:20]) + (" …" if len(missed) > 20 else "")
+        fate = "written as their best attempts (accepted=false)" if on_exhausted is Exhausted.BEST else "left out"
+        typer.echo(f"{len(missed)} never passed the judge and are {fate}: {named}", err=True)
 
 
 def _draw_sheet(model: FaceModel, kept: Mapping[int, Face], count: int, path: Path) -> Path:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-__all__ = ["LazyGroup"]
+__all__ = ["LazyGroup", "Table"]
+
+Table: TypeAlias = "dict[str, tuple[str, str, str] | type[LazyGroup]]"
 
 
 class LazyGroup(TyperGroup):
@@ -18,7 +20,7 @@ class LazyGroup(TyperGroup):
     The attribute is a typer-annotated function; its attribute `command_class`, where it has one, is the class of the command.
     """
 
-    table: ClassVar[dict[str, tuple[str, str, str] | type[LazyGroup]]] = {}
+    table: ClassVar[Table] = {}
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)

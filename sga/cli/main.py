@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated, ClassVar, NoReturn
 
 import typer
 
 from configs.errors import MissingExtra, UserError
-from sga.cli.lazy import LazyGroup
+from sga.cli.lazy import LazyGroup, Table
 from sga.version import __version__
 
 __all__ = ["app", "main"]
 
-_EXTRA_OF = dict.fromkeys(
-    "torch torchvision timm lightning sklearn scipy pandas pyarrow cv2 torchmetrics safetensors tensorboard onnx onnxscript skia".split(),
-    "train",
+_OF_TRAIN = frozenset(
+    (
+        *("torch", "torchvision", "timm", "lightning", "sklearn", "scipy", "pandas", "pyarrow", "cv2", "torchmetrics"),
+        *("safetensors", "tensorboard", "onnx", "onnxscript", "skia"),
+    )
 )
+"""Import names of the extra `train`."""
 
 
 class QualityGroup(LazyGroup):
     """Teach the judge which faces are good."""
 
-    table = {"tune": ("sga.cli.quality", "tune", "Finetune the judge with quality labels and calibrate what is accepted.")}
+    table: ClassVar[Table] = {
+        "draw": ("sga.cli.quality", "draw", "Draw faces for people to label."),
+        "tune": ("sga.cli.quality", "tune", "Finetune the judge on quality labels and calibrate it."),
+    }
 
 
 class RootGroup(LazyGroup):
     """All stages, in the order in which they run."""
 
-    table = {
+    table: ClassVar[Table] = {
         "generate": ("sga.cli.generate", "generate", "Draw faces of a gender, again until the judge is content."),
         "samples": ("sga.cli.samples", "samples", "Draw sample faces with known labels."),
         "ingest": ("sga.cli.ingest", "ingest", "Take faces and their partial labels into a workspace."),
@@ -54,9 +60,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """Anime faces by gender and style, from partly labelled pictures. First command to try: sga generate --gender female"""
 
@@ -72,9 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _fail(error)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in _EXTRA_OF:
+        if package not in _OF_TRAIN:
             raise
-        _fail(MissingExtra(package, _EXTRA_OF[package]))
+        _fail(MissingExtra(package, "train"))
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)

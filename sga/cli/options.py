@@ -22,9 +22,7 @@ DEFAULT_WORKSPACE = Path("workspace")
 
 Overrides = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override one setting; dots reach nested ones. May be given several times."
-    ),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one setting; dots reach nested ones. Repeatable."),
 ]
 """Use as `overrides: Overrides = None` and hand `overrides or ()` to `configs.load_settings`."""
 

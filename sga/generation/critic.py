@@ -1,8 +1,8 @@
 """The latent critic: which attempt an ID takes, decided in integers before any pixel exists.
 
-Pixels differ by up to 2/255 between machines. A pixel judge that chose an ID's attempt would, close to its threshold, make two machines
-choose different attempts and so draw different people. The critic reads the latents alone, which are equal everywhere, and
-adds and multiplies integers alone.
+Pixels differ by up to 2/255 between machines. A pixel judge that chose an ID's attempt would, close to its threshold, make two
+machines choose different attempts and so draw different people. The critic reads the latents alone, which are equal everywhere,
+and adds and multiplies integers alone.
 """
 
 from __future__ import annotations
@@ -53,9 +53,7 @@ class LatentCritic:
         for k, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             sound = sound and weight.dtype == np.int16 and bias.dtype == np.int64 and weight.shape == (widths[k + 1], widths[k])
         if not sound:
-            raise ModelError(
-                f"Expected layers from {inputs} inputs to 1 score in critic.npz, found others. Fit the critic anew."
-            )
+            raise ModelError(f"Expected layers from {inputs} inputs to 1 score in critic.npz, found others. Fit it anew.")
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """(n,) int64 scores of (n, inputs) int64."""

@@ -29,7 +29,7 @@ class Verdict:
     """What the judge says of n pictures.
 
     probabilities: by attribute, (n, values) float32 for an exclusive one, (n,) for an independent one, in [0, 1];
-    style: (n, style_size) float32, standardised; quality: (n,) float32 in [0, 1]; gender: n value names, the most probable ones.
+    style: (n, style_size) float32, standardised; quality: (n,) float32 in [0, 1]; gender: n names, the most probable.
     """
 
     probabilities: dict[str, np.ndarray]
@@ -47,8 +47,8 @@ class Face:
 
     image: (size, size, 3) uint8 RGB; gender: the asked value; style: (style_size,) float32 it was drawn from, standardised;
     quality: the judge's, in [0, 1]; probabilities: the judge's, by attribute; accepted: False where it is only the best of
-    all attempts; seed: None for an avatar; index: its number under that seed; attempt: the one taken, from 0; attempts: how many
-    were judged; identity: digest of an avatar's ID.
+    all attempts; seed: None for an avatar; index: its number under that seed; attempt: the one taken, from 0; attempts: how
+    many were judged; identity: digest of an avatar's ID.
     """
 
     image: np.ndarray

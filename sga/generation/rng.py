@@ -100,8 +100,8 @@ def below(purpose: str, position: Position, bound: int) -> int:
 def quantiles() -> np.ndarray:
     """(1025,) int64: quantiles 0, 1/1024, …, 1 of the truncated normal, times 2**30, rounded.
 
-    With S(x) = ∫₀ˣ exp(-t²/2) dt the distribution function is 1/2 + S(x) / 2S(1): no constant but rational ones. S is summed as a
-    series and inverted by Newton's method, both in fixed point.
+    With S(x) = ∫₀ˣ exp(-t²/2) dt the distribution function is 1/2 + S(x) / 2S(1): no constant but rational ones. S is summed as
+    a series and inverted by Newton's method, both in fixed point.
     """
     one = 1 << _WORK_BITS
     whole = _area(one)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnxruntime
@@ -11,6 +12,8 @@ import onnxruntime
 from configs.errors import ModelError
 
 __all__ = ["Network"]
+
+Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 onnxruntime.set_default_logger_severity(3)  # errors only: the runtime warns of devices that it does not find
 
@@ -22,8 +25,16 @@ class Network:
     rows asked for, its place among them and the number of threads.
     """
 
-    def __init__(self, content: bytes, name: str, batch: int, inputs: set[str], outputs: set[str], threads: int | None = None):
-        """content: an ONNX model; inputs, outputs: the names it must have; threads: None = one a core.
+    def __init__(
+        self,
+        content: bytes,
+        name: str,
+        batch: int,
+        inputs: dict[str, tuple[int, ...]],
+        outputs: set[str],
+        threads: int | None = None,
+    ):
+        """content: an ONNX model; inputs: the shape of a row by name; outputs: names it must have; threads: None = one a core.
 
         Raises:
             ModelError: no ONNX model, or one with other inputs or outputs.
@@ -31,13 +42,14 @@ class Network:
         try:
             self.session = onnxruntime.InferenceSession(content, _options(threads), providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime's own exceptions share no base below Exception
-            raise ModelError(f"Expected an ONNX model in {name}, found: {error}. Export the model anew.") from error
-        found_inputs = {value.name for value in self.session.get_inputs()}
+            raise ModelError(f"Expected an ONNX model in {name}, found: {_line(error)}. Export the model anew.") from error
         self.outputs = [value.name for value in self.session.get_outputs()]
-        if found_inputs != inputs or not outputs <= set(self.outputs):
+        found = {value.name: tuple(value.shape[1:]) for value in self.session.get_inputs()}
+        fits = found.keys() == inputs.keys() and all(_fits(found[key], shape) for key, shape in inputs.items())
+        if not fits or not outputs <= set(self.outputs):
             raise ModelError(
-                f"Expected {name} to take {_listed(inputs)} and give {_listed(outputs)}, found that it takes "
-                f"{_listed(found_inputs)} and gives {_listed(set(self.outputs))}. Export the model anew."
+                f"Expected {name} to take {_listed(inputs)} and give {', '.join(sorted(outputs))}, found that it takes "
+                f"{_listed(found)} and gives {', '.join(sorted(self.outputs))}. Export the model anew."
             )
         self.name = name
         self.batch = batch
@@ -60,7 +72,7 @@ class Network:
         try:
             return dict(zip(self.outputs, self.session.run(self.outputs, feed), strict=True))
         except Exception as error:
-            raise ModelError(f"Expected {self.name} to run, found: {error}. Export the model anew.") from error
+            raise ModelError(f"Expected {self.name} to run, found: {_line(error)}. Export the model anew.") from error
 
 
 def _options(threads: int | None) -> Any:
@@ -81,5 +93,16 @@ def _cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _listed(names: set[str]) -> str:
-    return ", ".join(sorted(names)) or "nothing"
+def _fits(found: tuple[Any, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether a row's shape in the graph, where a name stands for any number, admits the wanted one."""
+    return len(found) == len(wanted) and all(
+        have == want or not isinstance(have, int) for have, want in zip(found, wanted, strict=True)
+    )
+
+
+def _listed(inputs: Shapes) -> str:
+    return ", ".join(f"{name} ({', '.join(map(str, ('n', *shape)))})" for name, shape in sorted(inputs.items())) or "nothing"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -17,10 +17,10 @@ class Candidate(Protocol):
     """A judged attempt. `merit` orders attempts that were not accepted: higher is better."""
 
     @property
-    def accepted(self) -> bool: ...  # noqa: D102
+    def accepted(self) -> bool: ...
 
     @property
-    def merit(self) -> tuple[float, ...]: ...  # noqa: D102
+    def merit(self) -> tuple[float, ...]: ...
 
 
 C = TypeVar("C", bound=Candidate)
@@ -90,9 +90,9 @@ def until_good(
 ) -> Iterator[Outcome[C]]:
     """Faces 0 … count - 1 as they are done.
 
-    judge: draws and judges up to `batch` (index, attempt) pairs; the answer to a pair must depend on the pair alone. Each batch takes
-    the next attempt of the first `batch` pending faces; when fewer are pending, the free rows draw their later attempts ahead. At most
-    `batch` faces are held at a time, however many are asked for.
+    judge: draws and judges up to `batch` (index, attempt) pairs; the answer to a pair must depend on the pair alone. Each batch
+    takes the next attempt of the first `batch` pending faces; when fewer are pending, the free rows draw their later attempts
+    ahead. At most `batch` faces are held at a time, however many are asked for.
     """
     started = time.perf_counter()
     waiting = (_Pending[C](index) for index in range(count))

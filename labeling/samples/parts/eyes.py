@@ -37,16 +37,16 @@ class EyeShape:
 def _shape(face: Face) -> EyeShape:
     d, male = face.dice("eyes"), face.male
     if male:
-        width, height, depth = d.bell(0.062, 0.078), d.bell(0.034, 0.056), d.bell(0.016, 0.028)
+        width, height, depth = d.bell(0.062, 0.077), d.bell(0.038, 0.06), d.bell(0.018, 0.03)
     else:
-        width, height, depth = d.bell(0.066, 0.088), d.bell(0.062, 0.1), d.bell(0.036, 0.056)
+        width, height, depth = d.bell(0.07, 0.094), d.bell(0.066, 0.108), d.bell(0.038, 0.06)
     total = height + depth
     return EyeShape(
         width=width,
         height=height,
         depth=depth,
         slant=d.bell(-0.006, 0.034) if male else d.bell(-0.034, 0.034),
-        spacing=d.bell(0.118, 0.136) if male else d.bell(0.126, 0.15),
+        spacing=d.bell(0.106, 0.122) if male else d.bell(0.126, 0.15),
         iris=min(width * d.uniform(0.52, 0.6), total * 0.56) if male else width * d.uniform(0.6, 0.76),
         iris_height=total * (d.uniform(0.62, 0.72) if male else d.uniform(0.54, 0.64)),
         peak=d.uniform(-0.35, 0.15),
@@ -102,9 +102,21 @@ def draw_eyes(pen: Pen, face: Face) -> None:
 
 def _wink(pen: Pen, face: Face, s: EyeShape, lash: Color) -> None:
     w, sag = s.width, s.depth * 0.8
-    pen.fill(spine_path(((-w, 0.01), (-w * 0.5, sag + 0.02), (w * 0.5, sag + 0.02), (w * 1.1, -0.004)), (0.002, s.lash * 0.5, s.lash * 0.6, 0.001)), lash)
+    pen.fill(
+        spine_path(
+            ((-w, 0.01), (-w * 0.5, sag + 0.02), (w * 0.5, sag + 0.02), (w * 1.1, -0.004)),
+            (0.002, s.lash * 0.5, s.lash * 0.6, 0.001),
+        ),
+        lash,
+    )
     for k in (0.5, 0.75):
-        pen.fill(lens(((w * k, sag * 0.8), (w * k + 0.006, sag + 0.012), (w * k + 0.014, sag + 0.018), (w * k + 0.02, sag + 0.02)), 0.007), lash)
+        pen.fill(
+            lens(
+                ((w * k, sag * 0.8), (w * k + 0.006, sag + 0.012), (w * k + 0.014, sag + 0.018), (w * k + 0.02, sag + 0.02)),
+                0.007,
+            ),
+            lash,
+        )
 
 
 def _eye(pen: Pen, face: Face, s: EyeShape, side: int, lash: Color) -> None:
@@ -114,7 +126,7 @@ def _eye(pen: Pen, face: Face, s: EyeShape, side: int, lash: Color) -> None:
         ix, iy = s.look_x * side, (s.depth - s.height) * 0.5 + s.iris_height * 0.06
         _iris(pen, face, s, side, ix, iy)
         if look.detail:  # the lid's shadow on the ball
-            pen.gradient(white, (0, -s.height), (0, -s.height * 0.1), [(0.32, 0.26, 0.44), (0.45, 0.4, 0.62)], [0.62, 0.0])
+            pen.gradient(white, (0, -s.height), (0, -s.height * 0.1), [(0.32, 0.26, 0.44), (0.45, 0.4, 0.62)], [0.52, 0.0])
     if look.detail:
         for x, y, r in _lights(s, side * look.light, ix, iy):
             pen.fill(oval(x, y, r * 0.92, r * 1.12), (1, 1, 1), 0.97)
@@ -139,19 +151,38 @@ def _iris(pen: Pen, face: Face, s: EyeShape, side: int, ix: float, iy: float) ->
         pen.fill(oval(ix, iy, r * 0.42, h * 0.45), eye.deep)
         pen.line(disc, eye.deep, face.look.line)
         return
-    pen.gradient(disc, (0, iy - h), (0, iy + h), [eye.deep, eye.shadow, eye.base, eye.light], stops=[0.0, 0.3, 0.58, 1.0])
+    pen.gradient(disc, (0, iy - h), (0, iy + h), [eye.deep, eye.shadow, eye.base, eye.light], stops=[0.0, 0.24, 0.5, 1.0])
     with pen.clipped(disc):
         pen.glow(ix, iy + h * 0.72, r * 0.95, eye.shine, 0.85, 0.6)  # light falls through and glows below
         rays = skia.Path()
         for i in range(9):
             a = math.pi * (0.08 + 0.84 * i / 8)
             c, n = math.cos(a), math.sin(a)
-            lens(((ix + c * r * 0.5, iy + n * h * 0.5), (ix + c * r * 0.6, iy + n * h * 0.6), (ix + c * r * 0.7, iy + n * h * 0.7), (ix + c * r * 0.92, iy + n * h * 0.92)), 0.004, rays)
+            lens(
+                (
+                    (ix + c * r * 0.5, iy + n * h * 0.5),
+                    (ix + c * r * 0.6, iy + n * h * 0.6),
+                    (ix + c * r * 0.7, iy + n * h * 0.7),
+                    (ix + c * r * 0.92, iy + n * h * 0.92),
+                ),
+                0.004,
+                rays,
+            )
         pen.fill(rays, lighten(eye.light, 0.2), 0.5)
         if s.pupil:
             pen.fill(oval(ix, iy - h * 0.02, r * s.pupil * 0.9, h * s.pupil), shade(eye.deep, 0.6), 0.95)
             pen.fill(oval(ix, iy + h * s.pupil * 0.55, r * s.pupil * 0.5, h * s.pupil * 0.35), eye.shadow, 0.55)
-        pen.fill(curve((ix - r, iy - h), (ix + r, iy - h), (ix + r, iy - h * 0.3), (ix, iy - h * 0.05, ix - r, iy - h * 0.3), close=True), eye.deep, 0.5)
+        pen.fill(
+            curve(
+                (ix - r, iy - h),
+                (ix + r, iy - h),
+                (ix + r, iy - h * 0.3),
+                (ix, iy - h * 0.05, ix - r, iy - h * 0.3),
+                close=True,
+            ),
+            eye.deep,
+            0.4,
+        )
     pen.line(disc, eye.deep, 0.008 + face.look.line * 0.4, 0.9)
 
 
@@ -165,27 +196,50 @@ def _lashes(pen: Pen, face: Face, s: EyeShape, lash: Color) -> None:
     if not face.male:  # small points leave the outer end
         for at, reach in ((0.62, 0.55), (0.86, 0.8)):
             x, y = part_of(tail, 0, at)[3]
-            lens(((x - 0.01, y + 0.006), (x, y), (x + s.flick * 0.5, y - s.flick * 0.5 * reach), (x + s.flick * 1.1, y - s.flick * reach)), 0.009, path)
+            lens(
+                (
+                    (x - 0.01, y + 0.006),
+                    (x, y),
+                    (x + s.flick * 0.5, y - s.flick * 0.5 * reach),
+                    (x + s.flick * 1.1, y - s.flick * reach),
+                ),
+                0.009,
+                path,
+            )
     pen.fill(path, lash)
     if face.look.detail:  # lashes catch the light's colour in the middle
         warm = mix(lash, face.hair.base, 0.4)
         pen.fill(lens(part_of(second, 0.0, 0.5), k * 0.5), warm, 0.5)
-    lower: Cubic = ((-w * 0.3, s.depth + 0.002), (w * 0.2, s.depth + 0.002), (w * 0.7, s.depth * 0.8 - s.slant * 0.3), (w * 0.98, -s.slant * 0.6 + 0.012))
+    lower: Cubic = (
+        (-w * 0.3, s.depth + 0.002),
+        (w * 0.2, s.depth + 0.002),
+        (w * 0.7, s.depth * 0.8 - s.slant * 0.3),
+        (w * 0.98, -s.slant * 0.6 + 0.012),
+    )
     pen.fill(spine_path(lower, (0.0, 0.0022, 0.003, 0.0028)), lash, 0.9)
-    pen.fill(lens(((-w * 0.95, 0.014), (-w * 0.85, s.depth * 0.7), (-w * 0.5, s.depth), (-w * 0.2, s.depth + 0.001)), 0.0035), face.skin.line, 0.8)
+    pen.fill(
+        lens(((-w * 0.95, 0.014), (-w * 0.85, s.depth * 0.7), (-w * 0.5, s.depth), (-w * 0.2, s.depth + 0.001)), 0.0035),
+        face.skin.line,
+        0.8,
+    )
     crease = -0.018 - s.lash * 0.5
     pen.fill(
-        lens(((-w * 0.75, top * 0.62 + crease), (-w * 0.3, top + crease * 1.25), (w * 0.45, top + crease * 1.2), (w * 1.0, -s.slant + top * 0.42 + crease * 0.6)), 0.0055),
+        lens(
+            (
+                (-w * 0.75, top * 0.62 + crease),
+                (-w * 0.3, top + crease * 1.25),
+                (w * 0.45, top + crease * 1.2),
+                (w * 1.0, -s.slant + top * 0.42 + crease * 0.6),
+            ),
+            0.0055,
+        ),
         face.skin.line,
         0.85,
     )
-    if face.look.detail and not face.male:
-        under = lens(((-w * 0.5, s.depth + 0.014), (-w * 0.1, s.depth + 0.022), (w * 0.3, s.depth + 0.02), (w * 0.6, s.depth + 0.006)), 0.006)
-        pen.fill(under, face.skin.shadow, 0.55)
 
 
-def draw_brows(pen: Pen, face: Face) -> None:
-    """Thin for women, thick for men; the mood turns them. Drawn over the hair, as anime does."""
+def draw_brows(pen: Pen, face: Face, alpha: float) -> None:
+    """Thin for women, thick for men; the mood turns them. Drawn twice: under the hair and, fainter, over it, as anime does."""
     d, s = face.dice("brows"), _shape(face)
     if face.male:
         thick, raise_, mood = d.uniform(0.009, 0.015), d.uniform(0.036, 0.05), d.bell(-0.01, 0.026)
@@ -199,7 +253,10 @@ def draw_brows(pen: Pen, face: Face) -> None:
         x0 = side * s.spacing
         with pen.moved(face.turned(x0), y + d.bell(-0.004, 0.004), 0, side * max(0.55, face.squeeze(x0)), 1):
             w = s.width * d.uniform(0.88, 1.0)
-            spine: Cubic = ((-w, mood), (-w * 0.4, mood * 0.5 - 0.018), (w * 0.4, -mood * 0.6 - 0.022), (w * 1.05, -mood + 0.008))
-            pen.fill(spine_path(spine, (thick * 0.7, thick, thick * 0.8, 0.0)), color, 0.9)
-
-
+            spine: Cubic = (
+                (-w, mood),
+                (-w * 0.4, mood * 0.5 - 0.018),
+                (w * 0.4, -mood * 0.6 - 0.022),
+                (w * 1.05, -mood + 0.008),
+            )
+            pen.fill(spine_path(spine, (thick * 0.7, thick, thick * 0.8, 0.0)), color, alpha)

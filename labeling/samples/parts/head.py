@@ -18,7 +18,7 @@ def _side(face: Face, side: int) -> list[Point]:
     h, t, slip = face.head, face.pose.turn, face.defects.jaw_slip
     far, near = max(0.0, t * side), max(0.0, -t * side)  # turned away, turned to us
     tx = side * h.width * (1 - 0.05 * far)
-    cx, cy = side * h.width * (0.985 - 0.05 * far) + 0.01 * t, 0.07 + 0.02 * far
+    cx, cy = side * h.width * (0.985 - 0.05 * far) + 0.01 * t, 0.08 + 0.02 * far
     jx, jy = side * h.width * (h.jaw + 0.04 * near - 0.06 * far) + 0.05 * t + slip * 0.6, h.jaw_y + 0.012 * near
     chin = (0.085 * t + slip, h.chin)
     dx, dy = chin[0] - cx, chin[1] - cy  # the jaw turns along the line from cheek to chin
@@ -115,21 +115,50 @@ def draw_nose(pen: Pen, face: Face) -> None:
     x = face.turned(0, 0.035)
     shadow = -look.light
     if face.male:
-        bridge = ((x - side * 0.012, y - 0.11), (x + side * 0.004, y - 0.07), (x + side * 0.016, y - 0.03), (x + side * 0.02, y - 0.006))
+        bridge = (
+            (x + side * 0.002, y - 0.06),
+            (x + side * 0.01, y - 0.04),
+            (x + side * 0.016, y - 0.02),
+            (x + side * 0.018, y - 0.004),
+        )
         if look.detail:
-            wedge = curve((x, y - 0.09), (x + shadow * 0.03, y - 0.01), (x + shadow * 0.012, y + 0.012), (x - shadow * 0.012, y + 0.006), close=True)
+            wedge = curve(
+                (x + shadow * 0.004, y - 0.07),
+                (x + shadow * 0.022, y - 0.008),
+                (x + shadow * 0.008, y + 0.012),
+                (x - shadow * 0.01, y + 0.006),
+                close=True,
+            )
             pen.fill(wedge, skin.shadow, 0.8 * look.shading, look.softness * 0.5)
-        pen.fill(lens(bridge, 0.006), skin.line, 0.8)
-        pen.fill(lens(((x - side * 0.014, y + 0.004), (x, y + 0.012), (x + side * 0.014, y + 0.012), (x + side * 0.022, y - 0.004)), 0.007), skin.line)
+        pen.fill(lens(bridge, 0.0048), skin.line, 0.7)
+        pen.fill(
+            lens(
+                ((x - side * 0.008, y + 0.006), (x, y + 0.011), (x + side * 0.012, y + 0.011), (x + side * 0.019, y - 0.002)),
+                0.006,
+            ),
+            skin.line,
+            0.9,
+        )
         return
     kind = dice.pick(["dot", "line", "wedge"])
     if look.detail:
-        pen.fill(curve((x - 0.002, y - 0.022), (x + shadow * 0.016, y + 0.002), (x - shadow * 0.004, y + 0.008), close=True), skin.shadow, 0.9)
+        pen.fill(
+            curve((x - 0.002, y - 0.022), (x + shadow * 0.016, y + 0.002), (x - shadow * 0.004, y + 0.008), close=True),
+            skin.shadow,
+            0.9,
+        )
         pen.glow(x - shadow * 0.004, y - 0.016, 0.018, (1, 1, 1), 0.55)
     if kind == "dot":
         pen.fill(oval(x, y, 0.0075, 0.0045), skin.line, 0.85)
     elif kind == "line":
-        pen.fill(lens(((x, y - 0.02), (x + side * 0.005, y - 0.012), (x + side * 0.009, y - 0.004), (x + side * 0.002, y + 0.004)), 0.006), skin.line, 0.9)
+        pen.fill(
+            lens(
+                ((x, y - 0.02), (x + side * 0.005, y - 0.012), (x + side * 0.009, y - 0.004), (x + side * 0.002, y + 0.004)),
+                0.006,
+            ),
+            skin.line,
+            0.9,
+        )
     else:
         pen.fill(lens(((x - 0.011, y), (x - 0.004, y + 0.006), (x + 0.004, y + 0.006), (x + 0.011, y)), 0.006), skin.line, 0.9)
 
@@ -162,37 +191,73 @@ def _closed_mouth(pen: Pen, face: Face) -> None:
         else:
             pen.fill(lens(((-w, -up), (-w * 0.5, up * 0.75), (w * 0.5, up * 0.75), (w, -up)), thick * 1.1), line)
             for s in (-1, 1):
-                pen.fill(lens(((s * w * 0.9, -up * 1.2), (s * w * 1.05, -up * 1.1), (s * w * 1.1, -up * 0.9), (s * w, -up * 0.6)), thick * 0.7), line)
+                pen.fill(
+                    lens(
+                        ((s * w * 0.9, -up * 1.2), (s * w * 1.05, -up * 1.1), (s * w * 1.1, -up * 0.9), (s * w, -up * 0.6)),
+                        thick * 0.7,
+                    ),
+                    line,
+                )
     else:
         w = dice.uniform(0.028, 0.05) * (1.35 if face.male else 1.0)
         bend = dice.pick([-0.007, -0.012, 0.003]) if not face.male else dice.pick([-0.01, -0.004, 0.0])
         pen.fill(lens(((-w, -bend), (-w * 0.4, bend), (w * 0.4, bend), (w, -bend)), thick), line)
     if face.look.detail:
         lower = 0.03 if not smile else 0.036
-        pen.fill(lens(((-0.022, lower), (-0.008, lower + 0.007), (0.008, lower + 0.007), (0.022, lower)), 0.007), skin.shadow, 0.9)
+        pen.fill(
+            lens(((-0.022, lower), (-0.008, lower + 0.007), (0.008, lower + 0.007), (0.022, lower)), 0.007), skin.shadow, 0.9
+        )
         if not face.male:
             pen.glow(0, lower - 0.008, 0.02, (1, 0.85, 0.85), 0.5, 0.5)
 
 
 def _open_mouth(pen: Pen, face: Face) -> None:
     dice, smile = face.dice("open mouth"), face.has("smile")
-    dark, tongue = dice.pick([(0.56, 0.16, 0.2), (0.7, 0.26, 0.3), (0.46, 0.12, 0.18)]), (0.95, 0.52, 0.52)
+    dark, tongue = dice.pick([(0.62, 0.2, 0.24), (0.76, 0.32, 0.34), (0.52, 0.15, 0.2)]), (0.95, 0.52, 0.52)
     if smile:
         w, d = dice.uniform(0.055, 0.08), dice.uniform(0.06, 0.085)
-        path = curve((-w, -0.02), (-w * 0.5, -0.004, w * 0.5, -0.004, w, -0.02), (w * 0.85, d * 0.75, w * 0.35, d, 0, d), (-w * 0.35, d, -w * 0.85, d * 0.75, -w, -0.02), close=True)
+        path = curve(
+            (-w, -0.02),
+            (-w * 0.5, -0.004, w * 0.5, -0.004, w, -0.02),
+            (w * 0.85, d * 0.75, w * 0.35, d, 0, d),
+            (-w * 0.35, d, -w * 0.85, d * 0.75, -w, -0.02),
+            close=True,
+        )
     else:
-        w, d = dice.uniform(0.024, 0.044), dice.uniform(0.034, 0.066)
-        path = blob([(0, -0.02), (w * 0.8, -0.006), (w, d * 0.5), (w * 0.5, d * 0.95), (-w * 0.5, d * 0.95), (-w, d * 0.5), (-w * 0.8, -0.006)], tension=0.55)
+        w, d = dice.uniform(0.028, 0.045), dice.uniform(0.042, 0.066)
+        flat = dice.uniform(0.45, 0.95)  # from a triangle to an oval
+        path = blob(
+            [
+                (0, -0.012),
+                (w * 0.75, -0.006),
+                (w, d * 0.3),
+                (w * flat, d * 0.8),
+                (0, d),
+                (-w * flat, d * 0.8),
+                (-w, d * 0.3),
+                (-w * 0.75, -0.006),
+            ],
+            tension=0.5,
+        )
     pen.fill(path, dark)
     with pen.clipped(path):
         pen.fill(oval(0.1 * w, d * 1.02, w * 0.72, d * 0.46), tongue)
         if face.look.detail:
             pen.fill(oval(0.1 * w, d * 1.1, w * 0.4, d * 0.36), (1, 0.68, 0.66), 0.7)
-        if smile or dice.chance(0.4):
-            pen.fill(curve((-w, -0.03), (w, -0.03), (w * 0.85, 0.004), (0, 0.018, -w * 0.85, 0.004), close=True), (1, 0.99, 0.97))
+        if smile or dice.chance(0.25):
+            pen.fill(
+                curve((-w, -0.03), (w, -0.03), (w * 0.85, 0.004), (0, 0.018, -w * 0.85, 0.004), close=True), (1, 0.99, 0.97)
+            )
     line = mix(face.skin.line, (0.4, 0.08, 0.1), 0.3)
     pen.line(path, line, face.look.line * 0.85)
     if smile:
-        pen.fill(spine_path(((-w * 1.08, -0.026), (-w * 0.5, -0.001), (w * 0.5, -0.001), (w * 1.08, -0.026)), (0.001, 0.005, 0.005, 0.001)), line)
+        pen.fill(
+            spine_path(
+                ((-w * 1.08, -0.026), (-w * 0.5, -0.001), (w * 0.5, -0.001), (w * 1.08, -0.026)), (0.001, 0.005, 0.005, 0.001)
+            ),
+            line,
+        )
     if face.look.detail:
-        pen.fill(lens(((-0.02, d + 0.014), (-0.008, d + 0.019), (0.008, d + 0.019), (0.02, d + 0.014)), 0.006), face.skin.shadow, 0.9)
+        pen.fill(
+            lens(((-0.02, d + 0.014), (-0.008, d + 0.019), (0.008, d + 0.019), (0.02, d + 0.014)), 0.006), face.skin.shadow, 0.9
+        )

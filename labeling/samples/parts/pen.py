@@ -1,4 +1,4 @@
-"""A thin pen over a skia canvas: paths from points, tapered strokes, gradients, clips. Coordinates are the picture's unit square."""
+"""A thin pen over a skia canvas: paths from points, tapered strokes, gradients, clips."""
 
 from __future__ import annotations
 
@@ -15,7 +15,20 @@ except ImportError as error:
 
 from labeling.samples.palette import Color
 
-__all__ = ["Cubic", "Pen", "Point", "along", "blob", "curve", "lens", "oval", "part_of", "polygon", "ribbon_edges", "spine_path"]
+__all__ = [
+    "Cubic",
+    "Pen",
+    "Point",
+    "along",
+    "blob",
+    "curve",
+    "lens",
+    "oval",
+    "part_of",
+    "polygon",
+    "ribbon_edges",
+    "spine_path",
+]
 
 Point = tuple[float, float]
 Cubic = tuple[Point, Point, Point, Point]

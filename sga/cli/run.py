@@ -1,0 +1,31 @@
+"""`sga run`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sga.cli.options import DEFAULT_WORKSPACE, DryRun, Overrides, WorkspaceOption, show_settings
+
+__all__ = ["run"]
+
+
+def run(
+    preset: Annotated[str, typer.Argument(help="Preset of a run (smoke, faces) or a YAML file.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    overrides: Overrides = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Run all stages from one YAML, each that is not done yet. The same command again goes on where it stopped."""
+    from configs import load_settings
+    from labeling.workspace import Workspace
+    from sga.pipeline import PipelineSettings
+    from sga.pipeline import run as run_stages
+
+    settings = load_settings(PipelineSettings, "run", preset, overrides or ())
+    if dry_run:
+        return show_settings(settings)
+    place = Workspace(workspace)
+    run_stages(place, settings, typer.echo)
+    typer.echo(f"Next: sga generate --gender female --model {place.folder('model')}")

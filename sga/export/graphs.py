@@ -1,0 +1,128 @@
+"""Generator and judge as ONNX: pictures are uint8 on both sides, weights are stored in half precision and computed in single."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from classifiers.heads import probabilities
+from classifiers.sfn import StyleFeatureNetwork
+from configs.errors import MissingExtra
+from configs.files import atomic_path
+from labeling.schema import Schema
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["GeneratorGraph", "JudgeGraph", "export_generator", "export_judge"]
+
+OPSET = 18
+
+
+class GeneratorGraph(nn.Module):
+    """noise (n, noise_size), gender (n,) int64, style (n, style_size) → image (n, size, size, 3) uint8, rounded in the graph."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, noise: Tensor, gender: Tensor, style: Tensor | None = None) -> Tensor:
+        """See the class."""
+        image = self.generator(noise, gender, style)
+        return ((image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+class JudgeGraph(nn.Module):
+    """image (n, size, size, 3) uint8 → probabilities (n, width), style (n, style_size), quality (n,), as model folders name them."""
+
+    def __init__(self, network: StyleFeatureNetwork, schema: Schema) -> None:
+        super().__init__()
+        self.network = network
+        self.schema = schema
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See the class."""
+        logits, style = self.network.judge(image.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1)
+        told = []
+        for attribute in self.schema:
+            if attribute.role == "quality":
+                continue
+            said = probabilities(self.schema, attribute.name, logits)
+            told.append(said if attribute.kind == "exclusive" else said[:, 1:])
+        quality = logits[:, self.schema.logit_slices[self.schema.with_role("quality")[0].name]][:, 0].sigmoid()
+        return torch.cat(told, dim=1), style, quality
+
+
+def export_generator(path: Path, generator: nn.Module, noise_size: int, style_size: int) -> None:
+    """Write generator.onnx."""
+    inputs = {"noise": torch.zeros(2, noise_size), "gender": torch.zeros(2, dtype=torch.int64)}
+    if style_size:
+        inputs["style"] = torch.zeros(2, style_size)
+    _export(path, GeneratorGraph(generator), inputs, ["image"])
+
+
+def export_judge(path: Path, network: StyleFeatureNetwork, schema: Schema, size: int) -> None:
+    """Write judge.onnx."""
+    inputs = {"image": torch.zeros(2, size, size, 3, dtype=torch.uint8)}
+    _export(path, JudgeGraph(network, schema), inputs, ["probabilities", "style", "quality"])
+
+
+def _export(path: Path, graph: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> None:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  (what torch's exporter needs, and says unclearly)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "onnx", "train") from error
+    graph = graph.cpu().float().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    rows = torch.export.Dim("rows", min=1, max=4096)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporter's notes on its own innards
+        program = torch.onnx.export(
+            graph,
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_shapes=tuple({0: rows} for _ in inputs),
+            opset_version=OPSET,
+            dynamo=True,
+            optimize=True,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    store_half(model)
+    model.doc_string = ""
+    for node in model.graph.node:  # traces of source files would name the exporting machine's paths
+        node.ClearField("metadata_props")
+        node.doc_string = ""
+    onnx.checker.check_model(model)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+
+
+def store_half(model: onnx.ModelProto, least: int = 64) -> None:
+    """Store float32 weights of at least `least` entries as float16 behind a cast: half the download, the arithmetic as before."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    casts = []
+    for weight in list(graph.initializer):
+        if weight.data_type != TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(weight)
+        if values.size < least or float(np.abs(values).max(initial=0)) > 6e4:
+            continue
+        graph.initializer.remove(weight)
+        graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), weight.name + "_half"))
+        casts.append(helper.make_node("Cast", [weight.name + "_half"], [weight.name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    del graph.value_info[:]

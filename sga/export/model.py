@@ -1,0 +1,161 @@
+"""The model folder of a workspace: networks to ONNX, styles of real faces, what was measured, and where it all comes from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from classifiers.sfn import StyleFeatureNetwork, load_sfn
+from configs.errors import WorkspaceError
+from configs.files import atomic_path, atomic_write_text, read_json
+from configs.settings import Settings
+from labeling.schema import Schema
+from labeling.table import LabelTable
+from labeling.workspace import Workspace
+from sga.export.card import model_card
+from sga.export.graphs import export_generator, export_judge
+from sga.model_folder import ModelFolder, seal_model_folder
+from sga.training.snapshot import load_generator
+
+__all__ = ["ExportSettings", "build_model_folder", "export"]
+
+
+class ExportSettings(Settings):
+    """What the model folder says beside the networks."""
+
+    name: str = Field("sga", description="name of the model")
+    gender_threshold: float = Field(0.5, ge=0, le=1, description="the judge's probability of the asked gender, from which it agrees")
+    max_attempts: int = Field(32, ge=1, description="draws a face may take unless told otherwise")
+    micro_batch: int = Field(8, ge=1, le=256, description="rows of every pass through the networks")
+    most_styles: int = Field(20_000, ge=1, description="styles of real faces that are kept, evenly over the training faces")
+    style_prior: str | None = Field(None, description="empirical or truncated_normal; None = as in training")
+    licence: str = Field("", description="licence note, written into every picture")
+    data: str = Field("", description="what the faces are and under which terms, for card.md")
+    notes: str = Field("", description="known failures and remarks, for card.md")
+    critic: bool = Field(True, description="fit the latent critic that chooses the attempt of an ID's face")
+
+
+def export(workspace: Workspace, settings: ExportSettings, out: Path | None = None) -> ModelFolder:
+    """Write `<workspace>/model` (or `out`) from the trained generator and the tuned judge.
+
+    Raises:
+        WorkspaceError: a stage is missing, or made from another one than is here now.
+    """
+    workspace.require("gan")
+    workspace.require("quality")
+    stale = [stage for stage in ("ensemble", "sfn", "gan", "quality") if workspace.state(stage) == "stale"]
+    if stale:
+        raise WorkspaceError(
+            f"Expected stages that belong together in {workspace.root}, found {', '.join(stale)} made from earlier inputs. "
+            f"Type: sga status --workspace {workspace.root}, and run the stale stages again."
+        )
+    network, _, _ = load_sfn(workspace.folder("quality") / "judge.safetensors")
+    calibration = read_json(workspace.folder("quality") / "calibration.json")
+    thresholds = {"quality": calibration["threshold"], "gender": settings.gender_threshold, "levels": calibration["levels"]}
+    made = workspace.folder("model")
+    target = made if out is None else out
+    folder = build_model_folder(workspace, target, network, thresholds, settings, _metrics(workspace))
+    if settings.critic and folder.spec.style_size:
+        from sga.export.critic import add_critic
+
+        add_critic(target)
+    _write_card(workspace, target, settings)
+    folder = ModelFolder.load(target)
+    made.mkdir(parents=True, exist_ok=True)
+    workspace.finish("model", folder.hash, settings.model_dump(mode="json"), path=str(target))
+    return folder
+
+
+def build_model_folder(
+    workspace: Workspace,
+    out: Path,
+    judge: StyleFeatureNetwork,
+    thresholds: dict[str, Any],
+    settings: ExportSettings,
+    metrics: dict[str, Any],
+) -> ModelFolder:
+    """Write a model folder around any judge: the tuned one for `sga export`, the plain SFN for faces that are to be labelled."""
+    described = read_json(workspace.folder("gan") / "generator.json")
+    generator = load_generator(workspace.folder("gan"))
+    trained, arguments = described["settings"], described["arguments"]
+    schema = Schema.from_json(json.dumps(described["schema"]))
+    out.mkdir(parents=True, exist_ok=True)
+    for old in ("model.json", "critic.npz"):  # a folder without model.json is refused: half an export is never taken for one
+        (out / old).unlink(missing_ok=True)
+    export_generator(out / "generator.onnx", generator, arguments["noise_size"], arguments["style_size"])
+    export_judge(out / "judge.onnx", judge, schema, arguments["size"])
+    _write_styles(workspace, out / "styles.npz", arguments["style_size"], settings.most_styles)
+    if not (out / "card.md").is_file():
+        atomic_write_text(out / "card.md", f"# {settings.name}\n")
+    spec = {
+        "name": settings.name,
+        "schema": described["schema"],
+        "size": arguments["size"],
+        "noise_size": arguments["noise_size"],
+        "style_size": arguments["style_size"],
+        "style_prior": settings.style_prior or trained["style_prior"],
+        "style_jitter": trained["style_jitter"],
+        "thresholds": thresholds,
+        "defaults": {"max_attempts": settings.max_attempts},
+        "micro_batch": settings.micro_batch,
+        "licence": settings.licence,
+        "training": _provenance(workspace),
+        "metrics": metrics,
+    }
+    return seal_model_folder(out, spec)
+
+
+def _write_styles(workspace: Workspace, path: Path, style_size: int, most: int) -> None:
+    table = workspace.table()
+    table = table.select(table.in_split("train"))
+    with np.load(workspace.folder("sfn") / "styles.npz", allow_pickle=False) as stored:
+        row_of = {face: row for row, face in enumerate(stored["face"].tolist())}
+        style = stored["style"]
+    rows = np.linspace(0, len(table) - 1, min(most, len(table))).astype(np.int64)
+    kept = table.select(rows)
+    arrays = {a.name: kept.codes(a.name).astype(np.int8) for a in table.schema if a.role != "quality"}
+    if style_size:
+        arrays["style"] = style[[row_of[face] for face in kept.faces]].astype(np.float16)
+    with atomic_path(path) as temporary, temporary.open("wb") as handle:
+        np.savez_compressed(handle, allow_pickle=False, **arrays)
+
+
+def _provenance(workspace: Workspace) -> dict[str, Any]:
+    """Settings and dates of every stage, without what names the machine."""
+    stages = {stage: workspace.record(stage) for stage in ("faces", "ensemble", "sfn", "gan", "quality")}
+    table: LabelTable = workspace.table()
+    histograms = {h.attribute: {"values": h.counts, "sources": h.sources} for h in table.histograms()}
+    return {"faces": len(table), "labels": histograms, "stages": {name: made for name, made in stages.items() if made}, "torch": torch.__version__}
+
+
+def _metrics(workspace: Workspace) -> dict[str, Any]:
+    files = {
+        "classification": workspace.folder("sfn") / "table1.json",
+        "judge_before_and_after": workspace.folder("quality") / "accuracy.json",
+        "quality": workspace.folder("quality") / "calibration.json",
+    }
+    return {name: _finite(read_json(path)) for name, path in files.items() if path.is_file()}
+
+
+def _finite(value: Any) -> Any:
+    """NaN is not JSON; an absent measure is null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _write_card(workspace: Workspace, out: Path, settings: ExportSettings) -> None:
+    raw = read_json(out / "model.json")
+    atomic_write_text(out / "card.md", model_card(raw, settings.data, settings.notes))
+    labels = workspace.folder("quality") / "labels.csv"
+    if labels.is_file():
+        shutil.copyfile(labels, out / "quality-labels.csv")
+    seal_model_folder(out, {key: value for key, value in raw.items() if key not in ("format", "algorithm", "files")})

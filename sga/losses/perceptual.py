@@ -1,0 +1,35 @@
+"""A perceptual distance on the workspace's own style feature network: no pretrained weights from elsewhere."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from classifiers.backbones import Backbone
+
+__all__ = ["Perception"]
+
+
+class Perception(nn.Module):
+    """Perceptual distance on the first `layers` feature maps of a frozen backbone, each normalised by channel (as LPIPS does)."""
+
+    def __init__(self, backbone: Backbone, layers: int) -> None:
+        super().__init__()
+        self.backbone = backbone.eval().requires_grad_(False)
+        self.layers = layers
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Feature maps of (n, 3, h, w) images in [-1, 1], unit length along the channels."""
+        x = (images - self.backbone.mean) / self.backbone.std
+        maps = self.backbone.network.forward_intermediates(
+            x, indices=list(range(self.layers)), stop_early=True, intermediates_only=True
+        )
+        return [F.normalize(m.float(), dim=1) for m in maps]
+
+    def forward(self, drawn: Tensor, real: Tensor) -> Tensor:
+        """Mean squared distance over places, summed over layers; the gradient flows into `drawn` alone."""
+        with torch.no_grad():
+            wanted = self.features(real)
+        distances = [(a - b).square().sum(dim=1).mean() for a, b in zip(self.features(drawn), wanted, strict=True)]
+        return torch.stack(distances).sum()

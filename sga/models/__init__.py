@@ -1,0 +1,15 @@
+"""Generators and discriminators, registered by function name."""
+
+from sga.models.registry import check_arguments, make_network, network_names, register_discriminator, register_generator
+from sga.models.srresnet import Verdict, srresnet, srresnet_discriminator
+
+__all__ = [
+    "Verdict",
+    "check_arguments",
+    "make_network",
+    "network_names",
+    "register_discriminator",
+    "register_generator",
+    "srresnet",
+    "srresnet_discriminator",
+]

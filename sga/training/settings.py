@@ -1,0 +1,128 @@
+"""Settings of a GAN's training."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from classifiers.runtime import LaunchSettings
+from configs.errors import ConfigError
+from configs.settings import Settings
+from sga.augment import Policy
+from sga.losses import AdversarialName, PenaltyName
+from sga.models.registry import Kind, check_arguments
+
+__all__ = ["GanSettings", "LossWeights", "NetworkSettings", "WarmStartSettings"]
+
+
+class NetworkSettings(Settings):
+    """A registered network and the arguments that differ from its own; sizes come from `GanSettings`."""
+
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class LossWeights(Settings):
+    """Factors of the raw terms, in both networks (SGA-GAN: w_a, 1, w_s; Jin et al.: λ_gp)."""
+
+    adversarial: float = Field(2.0, gt=0)
+    gender: float = Field(1.0, ge=0)
+    style: float = Field(0.3, ge=0, description="0 = GA-GAN")
+    penalty: float = Field(0.5, ge=0, description="gradient penalty of the discriminator; of r1 it is γ")
+    anchor: float = Field(0.0, ge=0, description="the warm start's L1 and perceptual terms go on beside the adversarial ones")
+
+
+class WarmStartSettings(Settings):
+    """How the generator is first trained as a decoder (`sga.training.warm_start`)."""
+
+    images: int = Field(250_000, ge=1, description="length, images")
+    batch: int = Field(64, ge=2)
+    learning_rate: float = Field(1e-3, gt=0, description="Adam's peak; warmed up over 2 %, annealed to 5 % by a cosine")
+    pixel: float = Field(1.0, ge=0, description="weight of the L1 term")
+    perceptual: float = Field(1.0, ge=0, description="weight of the perceptual term")
+    kl: float = Field(1e-4, ge=0, description="weight of the KL term, summed over the noise's entries, per face")
+    channels: int = Field(32, ge=8, description="width of the encoder's first layer")
+    layers: int = Field(3, ge=1, description="early layers of the style feature network that the perceptual term compares")
+    checkpoint_seconds: float = Field(60, gt=0, description="time between checkpoints, s")
+
+
+class GanSettings(Settings):
+    """One training. Amounts of training are counted in images: real faces shown to the discriminator."""
+
+    seed: int = 0
+    size: int = Field(96, ge=8, multiple_of=8, description="side of a face, pixels")
+    noise_size: int = Field(128, ge=1)
+    style_size: int = Field(30, ge=0, description="0 = no style in the condition")
+    generator: NetworkSettings = NetworkSettings(name="srresnet")
+    discriminator: NetworkSettings = NetworkSettings(name="srresnet_discriminator")
+    warm_start: WarmStartSettings | None = Field(None, description="first train the generator as a decoder; None = from noise")
+
+    images: int = Field(ge=1, description="length of the training, images")
+    batch: int = Field(64, ge=2, description="faces a step, over all processes")
+    learning_rate: float = Field(2e-4, gt=0, description="of the generator")
+    discriminator_learning_rate: float | None = Field(None, gt=0, description="None = as the generator's")
+    betas: tuple[float, float] = Field((0.5, 0.999), description="of Adam")
+    decay_after: int | None = Field(
+        None, ge=0, description="learning rates decay exponentially from here, images; None = never"
+    )
+    decay_half_life: int = Field(640_000, ge=1, description="images")
+    ema_half_life: int = Field(10_000, ge=0, description="of the averaged generator, images; 0 = no averaging")
+    ema_ramp: float = Field(0.05, gt=0, description="the half-life is at most this part of the images seen so far")
+
+    adversarial: AdversarialName = "logistic"
+    weights: LossWeights = LossWeights()
+    penalty: PenaltyName | None = "dragan"
+    penalty_interval: int = Field(1, ge=1, description="steps; the penalty is computed every so often and weighs as much more")
+    anchor_interval: int = Field(1, ge=1, description="steps between two anchor terms; each weighs as much more")
+    classify_fakes: bool = Field(False, description="the discriminator also learns gender and style of generated faces")
+    diff_augment: tuple[Policy, ...] = Field(
+        (), description="what real and generated faces go through before the discriminator"
+    )
+    flip: bool = Field(True, description="mirror half of the real faces")
+    balance_gender: float = Field(
+        0.0, ge=0, le=1, description="0 = faces as frequent as they are, 1 = both genders equally often"
+    )
+    completed_weight: float = Field(0.2, ge=0, le=1, description="of a completed gender; original and human ones weigh 1")
+
+    gender_prior: Literal["uniform", "empirical"] = "uniform"
+    style_prior: Literal["truncated_normal", "empirical"] = Field(
+        "truncated_normal", description="empirical = the style of a real training face of the drawn gender, plus jitter"
+    )
+    style_jitter: float = Field(0.1, ge=0, description="factor of the truncated normal added to an empirical style")
+
+    tick_images: int = Field(6_400, ge=1, description="a line of statistics every so many images")
+    preview_images: int = Field(64_000, ge=1, description="a preview grid every so many images")
+    preview_columns: int = Field(12, ge=1, description="faces in a row of the preview")
+    checkpoint_images: int = Field(64_000, ge=1, description="a checkpoint every so many images")
+    checkpoint_minutes: float = Field(10.0, gt=0, description="and at the latest after so many minutes")
+    launch: LaunchSettings = LaunchSettings()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> GanSettings:
+        if self.weights.style > 0 and self.style_size == 0:
+            raise ValueError("weights.style > 0 needs style_size > 0; for GA-GAN set both to 0")
+        if self.style_prior == "empirical" and self.style_size == 0:
+            raise ValueError("style_prior empirical needs style_size > 0")
+        if self.weights.anchor > 0 and self.warm_start is None:
+            raise ValueError("weights.anchor > 0 needs warm_start: the anchor asks its encoder")
+        if (self.penalty is None) != (self.weights.penalty == 0):
+            raise ValueError("penalty null and weights.penalty 0 go together: set both, or neither")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must lie in [0, 1), found {list(self.betas)}")
+        kinds: tuple[Kind, ...] = ("generator", "discriminator")
+        for kind in kinds:
+            try:
+                check_arguments(kind, getattr(self, kind).name, self.network_arguments(kind))
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+            if fixed := {"size", "noise_size", "style_size"} & getattr(self, kind).arguments.keys():
+                raise ValueError(f"{kind}.arguments must not name {', '.join(sorted(fixed))}: set it at the top")
+        return self
+
+    def network_arguments(self, kind: Kind) -> dict[str, Any]:
+        """All keyword arguments of the generator or discriminator."""
+        sizes = {"size": self.size, "style_size": self.style_size}
+        if kind == "generator":
+            sizes["noise_size"] = self.noise_size
+        return {**getattr(self, kind).arguments, **sizes}

@@ -1,0 +1,179 @@
+"""The one list of what a run is: networks, average, optimisers, position, and the terms since the last tick."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from classifiers.runtime import load_checkpoint, save_checkpoint, seed_step
+from configs.errors import ConfigError, DivergedError, WorkspaceError
+from sga.models import make_network
+from sga.training.data import TrainingFaces
+from sga.training.settings import GanSettings
+from sga.training.snapshot import load_weights
+
+__all__ = ["RunState", "Tally", "open_run"]
+
+_FORMAT = 1
+_MAY_CHANGE = ("images", "tick_images", "preview_images", "checkpoint_images", "checkpoint_minutes", "launch")
+_NEVER = ("size", "noise_size", "style_size", "generator", "discriminator")
+
+
+class Tally:
+    """Means of terms since the last tick, kept on the device so that a step waits for nothing."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, terms: Mapping[str, Tensor]) -> None:
+        """Add one step's raw terms, each 0-d."""
+        for name, value in terms.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value.float()
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def means(self) -> dict[str, float]:
+        """Mean of each term, by name."""
+        return {name: float(total) / self.counts[name] for name, total in sorted(self.sums.items())}
+
+
+@dataclass
+class RunState:
+    """A run. seen, ticked, previewed, saved: images seen, at the last tick, preview and checkpoint (-1 = none yet)."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    average: nn.Module
+    generator_optimiser: torch.optim.Adam
+    discriminator_optimiser: torch.optim.Adam
+    seen: int = 0
+    ticked: int = 0
+    previewed: int = -1
+    saved: int = -1
+    tally: Tally = field(default_factory=Tally)
+
+    def _parts(self) -> dict[str, Any]:
+        names = ("generator", "discriminator", "average", "generator_optimiser", "discriminator_optimiser")
+        return {name: getattr(self, name) for name in names}
+
+    def save(self, path: Path, settings: GanSettings, data: str) -> None:
+        """Write the whole state. data: fingerprint of the training faces."""
+        self.saved = self.seen
+        position = {name: getattr(self, name) for name in ("seen", "ticked", "previewed", "saved")}
+        tally = {"sums": {name: total.cpu() for name, total in self.tally.sums.items()}, "counts": dict(self.tally.counts)}
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        frame = {"format": _FORMAT, "settings": settings.model_dump(mode="json"), "data": data}
+        save_checkpoint(path, {**frame, "position": position, "tally": tally, **parts})
+
+    def size(self) -> int:
+        """Bytes of a checkpoint, nearly: weights, averages and both moments of the optimisers."""
+        generator, discriminator = (sum(p.numel() for p in net.parameters()) for net in (self.generator, self.discriminator))
+        return 4 * (4 * generator + 3 * discriminator)
+
+    def restore(self, stored: Mapping[str, Any], device: torch.device) -> None:
+        """Take over what `save` wrote."""
+        for name, part in self._parts().items():
+            part.load_state_dict(stored[name])
+        for name, value in stored["position"].items():
+            setattr(self, name, value)
+        self.tally.sums = {name: total.to(device) for name, total in stored["tally"]["sums"].items()}
+        self.tally.counts = dict(stored["tally"]["counts"])
+
+    def check_finite(self, path: Path) -> None:
+        """Refuse to go on once a term or a weight is no finite number.
+
+        Raises:
+            DivergedError: names the term, and the last good checkpoint.
+        """
+        bad = next((f"{name} = {value}" for name, value in self.tally.means().items() if not _is_finite(value)), None)
+        if bad is None:
+            networks = (self.generator, self.discriminator)
+            if all(bool(torch.isfinite(p).all()) for network in networks for p in network.parameters()):
+                return
+            bad = "weights that are not"
+        if self.saved < 0:
+            raise DivergedError(
+                f"Expected finite losses, found {bad} at {self.seen} images, before the first checkpoint. "
+                "Type the same command with a lower rate: --set learning_rate=NUMBER"
+            )
+        raise DivergedError(
+            f"Expected finite losses, found {bad} at {self.seen} images. The checkpoint at {self.saved} images is kept in "
+            f"{path}; go on from it with a lower rate: type the same command with --accept-changes --set learning_rate=NUMBER"
+        )
+
+
+def _is_finite(value: float) -> bool:
+    return value - value == 0
+
+
+def open_run(
+    folder: Path, settings: GanSettings, faces: TrainingFaces, device: torch.device, *, accept_changes: bool = False
+) -> RunState:
+    """The run in `folder`, or a new one.
+
+    Raises:
+        ConfigError: the settings are not those of the run that is there.
+        WorkspaceError: its faces are not, or a checkpoint or warm start cannot be read.
+    """
+    seed_step(settings.seed, -1)
+    state = _new_state(settings, device)
+    path = folder / "checkpoint.pt"
+    stored = load_checkpoint(path)
+    if stored is None:
+        if settings.warm_start:
+            load_weights(state.generator, folder / "warm_start.safetensors")
+            state.average.load_state_dict(state.generator.state_dict())
+        return state
+    if stored.get("format") != _FORMAT:
+        raise WorkspaceError(f"Expected a checkpoint of format {_FORMAT} at {path}, found another. Remove it to start anew.")
+    _check_settings(stored["settings"], settings.model_dump(mode="json"), path, accept_changes)
+    if stored["data"] != faces.fingerprint() and not accept_changes:
+        raise WorkspaceError(
+            f"Expected the faces, labels and styles that the run in {folder} began with, found others. "
+            f"Pass --accept-changes to go on with the new ones, or remove {folder} to start anew."
+        )
+    state.restore(stored, device)
+    return state
+
+
+def _new_state(settings: GanSettings, device: torch.device) -> RunState:
+    def make(kind: Any) -> nn.Module:
+        network = make_network(kind, getattr(settings, kind).name, **settings.network_arguments(kind))
+        return network.to(memory_format=torch.channels_last).to(device)
+
+    generator, discriminator = make("generator"), make("discriminator")
+    average = copy.deepcopy(generator).requires_grad_(False).eval()
+    rate = settings.learning_rate
+    return RunState(
+        generator,
+        discriminator,
+        average,
+        torch.optim.Adam(generator.parameters(), lr=rate, betas=settings.betas),
+        torch.optim.Adam(discriminator.parameters(), lr=settings.discriminator_learning_rate or rate, betas=settings.betas),
+    )
+
+
+def _check_settings(old: Mapping[str, Any], new: Mapping[str, Any], path: Path, accept_changes: bool) -> None:
+    for name, before, after in _differences(old, new):
+        top = name.split(".")[0]
+        if top in _MAY_CHANGE or (accept_changes and top not in _NEVER):
+            continue
+        way = "" if top in _NEVER else ", pass --accept-changes to go on with the new value"
+        raise ConfigError(
+            f"Expected {name} to be {before} as in the run that {path} continues, found {after}. "
+            f"Set it back{way}, or remove {path.parent} to start anew."
+        )
+
+
+def _differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in sorted({*old, *new}):
+            yield from _differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
+    elif old != new:
+        yield name, old, new

@@ -1,0 +1,222 @@
+"""Warm start: the generator first learns to draw as the decoder of a variational autoencoder over the real faces.
+
+A GAN from scratch spends its first tens of thousands of images on noise. A decoder with the same weights draws recognisable faces after
+as many, so where compute is short the adversarial training starts from there. Three terms: L1, a perceptual distance on the early layers
+of the workspace's own style feature network, and a weak KL term. Afterwards the posterior of all faces is fitted as a Gaussian that
+depends linearly on the condition, and the map from the generator's truncated normal prior to it is folded into the generator's first
+layer: drawing needs nothing new.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from classifiers.runtime import RunLog, batch_rows, load_checkpoint, progress_bar, save_checkpoint, seed_step
+from classifiers.sfn import TRUNCATED_NORMAL_STD, load_sfn
+from configs.errors import DivergedError
+from configs.files import read_json, write_json
+from labeling.workspace import Workspace
+from sga.augment import flip
+from sga.condition import truncated_normal
+from sga.losses.perceptual import Perception
+from sga.models import make_network
+from sga.models.encoder import Encoder
+from sga.models.srresnet import SRResNetGenerator
+from sga.training.data import RealBatch, TrainingFaces
+from sga.training.preview import write_images
+from sga.training.settings import GanSettings, WarmStartSettings
+from sga.training.snapshot import load_weights, save_weights
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+__all__ = ["Anchor", "align_prior", "prepare_warm_start", "warm_start"]
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """The warm start's terms as one more term of the adversarial training: the generator must still be able to draw every real face."""
+
+    encoder: Encoder
+    perception: Perception
+    settings: WarmStartSettings
+
+    def __call__(self, fabric: Fabric, generator: nn.Module, real: RealBatch) -> Tensor:
+        """0-d: pixel and perceptual distance between real faces and what the generator makes of their encoded noise."""
+        gender = real.gender.clamp(min=0)
+        with fabric.autocast():
+            with torch.no_grad():
+                noise = self.encoder(real.images, generator.condition(gender, real.style))  # type: ignore[operator]
+            drawn = generator(noise, gender, real.style).float()
+            likeness = self.perception(drawn, real.images)
+        return self.settings.pixel * (drawn - real.images).abs().mean() + self.settings.perceptual * likeness
+
+
+def prepare_warm_start(
+    workspace: Workspace, settings: GanSettings, faces: TrainingFaces, fabric: Fabric, *, progress: bool = True
+) -> Anchor:
+    """The warm start of a run: trained where it is not there yet, then read from `gan/warm_start*.safetensors`.
+
+    Stopped and typed again, it continues; other settings or faces start it anew.
+    """
+    asked = settings.warm_start
+    assert asked is not None  # the caller's condition
+    folder, device = workspace.folder("gan"), fabric.device
+    encoder = Encoder(settings.size, settings.noise_size, 1 + settings.style_size, asked.channels)
+    network, _, _ = load_sfn(workspace.folder("sfn") / "network.safetensors")
+    perception = Perception(network.backbone, asked.layers).to(device)
+    files = folder / "warm_start.safetensors", folder / "warm_start_encoder.safetensors"
+    stamp = {"settings": asked.model_dump(mode="json"), "faces": faces.fingerprint(), "generator": settings.network_arguments("generator")}
+    stamped = folder / "warm_start.json"
+    if not (all(file.is_file() for file in files) and stamped.is_file() and read_json(stamped) == stamp):
+        seed_step(settings.seed, -2)
+        generator = make_network("generator", settings.generator.name, **settings.network_arguments("generator"))
+        assert isinstance(generator, SRResNetGenerator)
+        with progress_bar(progress) as bar, RunLog(folder / "warm_start", seen=-1) as log:
+            task = bar.add_task("warm start", total=asked.images, note="")
+
+            def on_step(seen: int, values: dict[str, float]) -> None:
+                bar.update(task, completed=min(seen, asked.images), note=f"L1 {values['W/pixel']:.3f}")
+                if (seen // asked.batch) % 20 == 0:
+                    log.tick(seen, values)
+
+            checkpoint = folder / "warm_start.checkpoint.pt"
+            warm_start(generator, encoder, perception, faces, asked, fabric, seed=settings.seed, checkpoint=checkpoint, on_step=on_step)
+        if fabric.is_global_zero:
+            write_reconstructions(folder / "preview" / "warm_start.png", generator, encoder, faces, fabric)
+            save_weights(encoder, files[1])
+            save_weights(generator, files[0])
+            write_json(stamped, stamp)
+            checkpoint.unlink(missing_ok=True)
+        fabric.barrier()
+    load_weights(encoder, files[1])
+    encoder = encoder.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]
+    return Anchor(encoder, perception, asked)
+
+
+def _rate(settings: WarmStartSettings, seen: int) -> float:
+    warm = 0.02 * settings.images
+    if seen < warm:
+        return settings.learning_rate * (seen + settings.batch) / (warm + settings.batch)
+    progress = min(1.0, (seen - warm) / max(1.0, settings.images - warm))
+    return settings.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def warm_start(
+    generator: SRResNetGenerator,
+    encoder: Encoder,
+    perception: Perception,
+    faces: TrainingFaces,
+    settings: WarmStartSettings,
+    fabric: Fabric,
+    *,
+    seed: int,
+    checkpoint: Path | None = None,
+    on_step: Callable[[int, dict[str, float]], None] = lambda seen, values: None,
+) -> None:
+    """Train generator and encoder in place, then align the prior. The same call again continues from `checkpoint`.
+
+    Raises:
+        DivergedError: a loss left the finite numbers.
+    """
+    parts = nn.ModuleDict({"generator": generator, "encoder": encoder}).to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    perception = perception.to(fabric.device)
+    optimizer = torch.optim.Adam(parts.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99))
+    seen = 0
+    if checkpoint and (state := load_checkpoint(checkpoint)) and state["settings"] == settings.model_dump_json():
+        parts.load_state_dict(state["parts"])
+        optimizer.load_state_dict(state["optimizer"])
+        seen = state["seen"]
+    parts.train()
+    saved = time.monotonic()
+    while seen < settings.images:
+        if checkpoint and time.monotonic() - saved > settings.checkpoint_seconds:
+            state = {"parts": parts.state_dict(), "optimizer": optimizer.state_dict(), "seen": seen}
+            save_checkpoint(checkpoint, {**state, "settings": settings.model_dump_json()})
+            saved = time.monotonic()
+        for group in optimizer.param_groups:
+            group["lr"] = _rate(settings, seen)
+        rows = batch_rows(len(faces), seed, seen, settings.batch)
+        seed_step(seed, seen)
+        batch = faces.batch(rows, fabric.device)
+        real = flip(batch.images)
+        with fabric.autocast():
+            mean, log_variance = encoder.posterior(real)
+            code = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+            drawn = generator(code, batch.gender.clamp(min=0), batch.style).float()
+            likeness = perception(drawn, real)
+        pixel = (drawn - real).abs().mean()
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
+        loss = settings.pixel * pixel + settings.perceptual * likeness + settings.kl * kl
+        if not torch.isfinite(loss):
+            raise DivergedError(
+                f"Expected a finite loss in the warm start, found {loss.item()} after {seen} images. Type the command again with "
+                f"--set warm_start.learning_rate={settings.learning_rate / 3:.1g}"
+            )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        seen += settings.batch
+        on_step(seen, {"W/pixel": pixel.item(), "W/perceptual": likeness.item(), "W/kl": kl.item()})
+    parts.eval()
+    align_prior(generator, encoder, faces, fabric)
+
+
+@torch.no_grad()
+def align_prior(generator: SRResNetGenerator, encoder: Encoder, faces: TrainingFaces, fabric: Fabric, most: int = 16_384) -> None:
+    """Fold the map from the prior (truncated normal, no condition) to the posterior of all faces into the generator's first layer.
+
+    z = A·c + b + L·n / σ: A and b by least squares of the posterior means on the condition c, L·Lᵀ the covariance that is left
+    (posterior variances included), σ the prior's standard deviation.
+    """
+    means, variances, conditions = [], [], []
+    for rows in np.array_split(np.linspace(0, len(faces) - 1, min(most, len(faces))).astype(np.int64), max(1, min(most, len(faces)) // 256)):
+        batch = faces.batch(rows, fabric.device)
+        with fabric.autocast():
+            mean, log_variance = encoder.posterior(batch.images)
+        conditions.append(generator.condition(batch.gender.clamp(min=0), batch.style).double())
+        means.append(mean.double())
+        variances.append(log_variance.double().exp())
+    mean, condition = torch.cat(means), torch.cat(conditions)
+    known = torch.cat([condition, torch.ones_like(condition[:, :1])], dim=1)
+    ridge = (
+        1e-3 * len(mean) * torch.eye(known.shape[1], dtype=known.dtype, device=known.device)
+    )  # the one-hot columns sum to the constant one
+    solution = torch.linalg.solve(known.T @ known + ridge, known.T @ mean)
+    slope, offset = solution[:-1].T, solution[-1]
+    left = mean - known @ solution
+    covariance = left.T @ left / len(left) + torch.diag(torch.cat(variances).mean(dim=0))
+    factor = torch.linalg.cholesky(covariance) / TRUNCATED_NORMAL_STD
+
+    first, width = generator.fc, mean.shape[1]
+    weight = first.weight.double()
+    noise, rest = weight[:, :width], weight[:, width:]
+    bias = noise @ offset
+    first.weight.copy_(torch.cat([noise @ factor, rest + noise @ slope], dim=1))
+    first.bias.add_(bias.to(first.bias.dtype))
+    encoder.weight.copy_(torch.linalg.inv(factor))
+    encoder.slope.copy_(slope)
+    encoder.offset.copy_(offset)
+
+
+@torch.no_grad()
+def write_reconstructions(path: Path, generator: nn.Module, encoder: Encoder, faces: TrainingFaces, fabric: Fabric, count: int = 12) -> None:
+    """Three rows: real faces, what the decoder makes of them, and other noise under their conditions. Stays in the workspace."""
+    rows = np.linspace(0, len(faces) - 1, count).astype(np.int64)
+    batch = faces.batch(rows, fabric.device)
+    gender = batch.gender.clamp(min=0)
+    seed_step(0, 0)
+    with fabric.autocast():
+        noise = encoder(batch.images, generator.condition(gender, batch.style))  # type: ignore[operator]
+        again = generator(noise, gender, batch.style)
+        other = generator(truncated_normal(count, noise.shape[1], device=fabric.device), gender, batch.style)
+    write_images(path, torch.cat([batch.images, again.float(), other.float()]), count)

@@ -1,0 +1,140 @@
+"""One ID, one face, on every machine: the choice of the attempt reads no pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from configs.errors import InputError, ModelError
+from sga import FaceModel
+from sga.generation.conditions import Latents
+from sga.generation.critic import LatentCritic, quantise
+
+MakeModel = Callable[..., Path]
+GOLDEN_ATTEMPTS = {"user-42": 10, "user-43": 18, "ß日本": 58}
+
+
+@pytest.fixture(scope="module")
+def model(model_path: Path) -> FaceModel:
+    return FaceModel.load(model_path)
+
+
+def test_golden_attempts(model: FaceModel) -> None:
+    assert {identity: model.avatar_attempt(identity, "female") for identity in GOLDEN_ATTEMPTS} == GOLDEN_ATTEMPTS
+
+
+def test_an_id_is_one_face(model: FaceModel, model_path: Path) -> None:
+    face = model.avatar("user-42")
+    model.generate("male", 11, seed=1)
+    assert FaceModel.load(model_path, threads=1).avatar("user-42").png() == face.png()
+    assert face.seed is None
+    assert model.avatar("user-42", face.gender).png() == face.png()
+    other = model.avatar("user-42", "male" if face.gender == "female" else "female")
+    assert other.png() != face.png()
+
+
+def test_many_at_once_are_the_same_faces(model: FaceModel) -> None:
+    ids = [f"id-{number}" for number in range(11)]
+    assert [face.png() for face in model.avatars(ids)] == [model.avatar(identity).png() for identity in ids]
+    assert model.avatars([]) == []
+
+
+def test_scores_of_pixels_do_not_change_the_choice(model: FaceModel, make_model: MakeModel) -> None:
+    """Judges that differ by far more than two machines do, so that every acceptance flips: the same latents are taken."""
+    ids = [f"id-{number}" for number in range(20)]
+    strict, lenient = (FaceModel.load(make_model(critic=True, contrast=contrast)) for contrast in (8.0, -2.0))
+    for identity in ids:
+        faces = [one.avatar(identity, "female") for one in (model, strict, lenient)]
+        assert len({face.attempt for face in faces}) == 1
+        assert (faces[1].image == faces[2].image).all()
+        assert faces[1].quality < 0.1
+        assert faces[2].quality > 0.9
+    verdicts = {(one.avatar(i, "female").accepted) for one in (strict, lenient) for i in ids}
+    assert verdicts == {False, True}
+
+
+def test_a_thousand_ids_are_a_thousand_latents(model: FaceModel) -> None:
+    from sga.generation.conditions import draw, resolve
+    from sga.generation.rng import Position, id_subject
+
+    conditions = resolve(model.spec, "female")
+    chosen = set()
+    for number in range(1000):
+        identity = f"user-{number}"
+        attempt = model.avatar_attempt(identity, "female")
+        latents = draw(model._prior, conditions, Position(id_subject(identity), 0, attempt))
+        chosen.add(latents.noise.tobytes() + latents.style.tobytes())
+    assert len(chosen) == 1000
+
+
+def test_ids_decide_the_gender_too(model: FaceModel) -> None:
+    genders = [model.avatar(f"user-{number}").gender for number in range(60)]
+    assert 15 < genders.count("male") < 45
+
+
+def test_without_a_critic_attempt_0_is_taken(make_model: MakeModel) -> None:
+    model = FaceModel.load(make_model())
+    assert {model.avatar(f"user-{number}").attempt for number in range(5)} == {0}
+
+
+def test_the_earliest_of_equals_is_taken(model: FaceModel, make_model: MakeModel) -> None:
+    flat = FaceModel.load(make_model(critic=True))
+    assert flat._critic is not None
+    flat._critic.weights[-1] = np.zeros_like(flat._critic.weights[-1])
+    assert flat.avatar_attempt("user-42") == 0
+    assert len({model.avatar_attempt(f"user-{number}") for number in range(20)}) > 5
+
+
+def test_the_score_is_that_of_plain_integers() -> None:
+    """Against Python's integers, at the largest weights and inputs there can be."""
+    rng = np.random.default_rng(0)
+    arrays = {
+        "weight0": rng.integers(-32768, 32768, (16, 160)).astype(np.int16),
+        "bias0": rng.integers(-(2**40), 2**40, 16),
+        "weight1": rng.integers(-32768, 32768, (1, 16)).astype(np.int16),
+        "bias1": rng.integers(-(2**40), 2**40, 1),
+        "shift": np.array([9]),
+    }
+    inputs = rng.integers(-1023, 1024, (20, 160))
+    expected = []
+    for row in inputs.tolist():
+        hidden = []
+        for weights, bias in zip(arrays["weight0"].tolist(), arrays["bias0"].tolist(), strict=True):
+            total = sum(w * x for w, x in zip(weights, row, strict=True)) + bias
+            hidden.append(min(max(total >> 9, 0), 32767))
+        expected.append(
+            sum(w * x for w, x in zip(arrays["weight1"].tolist()[0], hidden, strict=True)) + int(arrays["bias1"][0])
+        )
+    assert LatentCritic(arrays, 160)(inputs).tolist() == expected
+
+
+def test_latents_are_rounded_half_to_even() -> None:
+    halves = np.array([0.5, 1.5, 2.5, -0.5, -1.5], np.float64) / 127
+    noise = np.array([1.0, -1.0, 0.5, 100.0], np.float32)
+    out = quantise([Latents(noise, 1, halves.astype(np.float32))], 2)
+    assert out.dtype == np.int64
+    assert out[0, :4].tolist() == [127, -127, 64, 1023]  # 63.5 goes to the even 64
+    exact = [int(np.rint(float(np.float32(value)) * 127)) for value in halves]
+    assert out[0, 4:9].tolist() == exact
+    assert out[0, 9:].tolist() == [0, 127]
+
+
+@pytest.mark.parametrize("broken", ["float", "width", "missing"])
+def test_a_broken_critic_is_refused(broken: str) -> None:
+    arrays = {
+        "weight0": np.zeros((1, 5), np.float32 if broken == "float" else np.int16),
+        "bias0": np.zeros(1, np.int64),
+        "shift": np.zeros(0, np.int64),
+    }
+    if broken == "missing":
+        del arrays["bias0"]
+    with pytest.raises(ModelError, match=r"critic\.npz"):
+        LatentCritic(arrays, 6 if broken == "width" else 5)
+
+
+def test_an_empty_id_is_refused(model: FaceModel) -> None:
+    with pytest.raises(InputError, match="Expected an ID"):
+        model.avatar("")

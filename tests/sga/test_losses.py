@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sga.losses import ADVERSARIAL, dragan_penalty, gender_loss, r1_penalty, style_loss
+from sga.losses.dragan import perturb
+
+REAL, FAKE = np.array([2.0, -1.0]), np.array([0.5, -3.0])
+
+
+def softplus(x: np.ndarray) -> np.ndarray:
+    return np.log1p(np.exp(x))
+
+
+EXPECTED = {
+    "logistic": (softplus(-REAL).mean() + softplus(FAKE).mean(), softplus(-FAKE).mean()),
+    "hinge": ((0 + 2) / 2 + (1.5 + 0) / 2, 1.25),
+    "relativistic": (softplus(FAKE - REAL).mean(), softplus(REAL - FAKE).mean()),
+}
+
+
+def test_every_adversarial_term_is_expected_here() -> None:
+    assert EXPECTED.keys() == ADVERSARIAL.keys()
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_adversarial_terms(name: str) -> None:
+    real, fake = torch.tensor(REAL), torch.tensor(FAKE)
+    assert ADVERSARIAL[name].discriminator(real, fake).item() == pytest.approx(EXPECTED[name][0], rel=1e-6)
+    assert ADVERSARIAL[name].generator(fake, real).item() == pytest.approx(EXPECTED[name][1], rel=1e-6)
+    if not ADVERSARIAL[name].generator_reads_real:
+        assert ADVERSARIAL[name].generator(fake, None).item() == pytest.approx(EXPECTED[name][1], rel=1e-6)
+
+
+def test_logistic_terms_are_finite_for_extreme_logits() -> None:
+    extreme = torch.tensor([1e4, -1e4], requires_grad=True)
+    loss = ADVERSARIAL["logistic"].discriminator(extreme, -extreme)
+    loss.backward()
+    assert loss.item() == pytest.approx(1e4)
+    assert torch.isfinite(extreme.grad).all()
+
+
+def test_gender_loss_weighs_the_known() -> None:
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [9.0, -9.0], [5.0, 5.0]], requires_grad=True)
+    gender, weight = torch.tensor([0, 0, -1, 1]), torch.tensor([1.0, 0.2, 1.0, 0.0])
+    # Cross-entropy is softplus(other - own): row 0 softplus(-2), row 1 softplus(1); row 2 is unknown, row 3 weighs 0.
+    expected = (1.0 * softplus(np.array(-2.0)) + 0.2 * softplus(np.array(1.0))) / 1.2
+    loss = gender_loss(logits, gender, weight)
+    loss.backward()
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+    assert logits.grad[2:].abs().max() == 0
+    # Each row's gradient is weight / total · (softmax - one-hot); of row 0, first column: (σ(2) - 1) / 1.2.
+    assert logits.grad[0, 0].item() == pytest.approx((1 / (1 + np.exp(-2)) - 1) / 1.2, rel=1e-5)
+    unweighted = (softplus(np.array(-2.0)) + softplus(np.array(1.0)) + np.log(2)) / 3
+    assert gender_loss(logits, gender).item() == pytest.approx(unweighted, rel=1e-6)
+
+
+def test_gender_loss_of_unknown_faces_is_zero() -> None:
+    logits = torch.randn(4, 2, requires_grad=True)
+    loss = gender_loss(logits, torch.full((4,), -1), torch.ones(4))
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(logits.grad, torch.zeros(4, 2))
+
+
+def test_style_loss() -> None:
+    prediction, target = torch.tensor([[1.0, 2.0], [0.0, -1.0]]), torch.tensor([[0.0, 2.0], [2.0, 1.0]])
+    assert style_loss(prediction, target).item() == pytest.approx((1 + 0 + 4 + 4) / 4)
+
+
+class Linear(nn.Module):
+    """D(x) = w · x, whose gradient is w everywhere."""
+
+    def __init__(self, shape: tuple[int, ...], norm: float) -> None:
+        super().__init__()
+        weight = torch.arange(1.0, 1 + int(np.prod(shape))).view(shape)
+        self.weight = nn.Parameter(weight * norm / weight.norm())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * self.weight).flatten(1).sum(1)
+
+
+@pytest.mark.parametrize("norm", [0.25, 1.0, 3.0])
+def test_penalties_of_a_linear_discriminator(norm: float) -> None:
+    score = Linear((3, 4, 4), norm)
+    real = torch.rand(5, 3, 4, 4)
+    penalty = dragan_penalty(score, real)
+    penalty.backward()
+    assert penalty.item() == pytest.approx((norm - 1) ** 2, abs=1e-6)
+    # d(‖w‖ - 1)²/dw = 2 (‖w‖ - 1) w / ‖w‖
+    torch.testing.assert_close(score.weight.grad, 2 * (norm - 1) * score.weight.detach() / norm, atol=1e-6, rtol=1e-5)
+    score.zero_grad()
+    penalty = r1_penalty(score, real)
+    penalty.backward()
+    assert penalty.item() == pytest.approx(norm**2 / 2, rel=1e-6)
+    torch.testing.assert_close(score.weight.grad, score.weight.detach())
+
+
+def test_dragan_looks_around_the_real_faces() -> None:
+    real = torch.rand(6, 3, 8, 8) * 2 - 1
+    torch.manual_seed(3)
+    points = perturb(real)
+    moved = (points - real).flatten(1)
+    assert moved.min() >= 0
+    assert moved.max() <= 0.5 * real.std()
+    assert moved.std() > 0
+    # D(x) = ½ ‖x‖² has the gradient x: the penalty is the mean of (‖x̂‖ - 1)² at the same points.
+    torch.manual_seed(3)
+    penalty = dragan_penalty(lambda x: 0.5 * x.square().flatten(1).sum(1), real)
+    expected = np.mean((np.linalg.norm(points.flatten(1).numpy(), axis=1) - 1) ** 2)
+    assert penalty.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_penalty_is_float32_under_autocast() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(8 * 36, 1))
+    real = torch.rand(4, 3, 8, 8)
+
+    def penalty() -> Tensor:
+        torch.manual_seed(1)
+        return dragan_penalty(lambda x: network(x).squeeze(1), real)
+
+    outside = penalty()
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = penalty()
+    assert inside.dtype == torch.float32
+    assert torch.equal(inside, outside)

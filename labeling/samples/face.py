@@ -168,7 +168,7 @@ def _head(dice: Dice, male: bool) -> Head:
 def _pose(dice: Dice, truth: Mapping[str, str], head: Head) -> Pose:
     turn = dice.uniform(-1, 1) * dice.uniform(0.2, 0.9)
     tilt = dice.bell(-20, 20)
-    zoom = dice.bell(0.97, 1.18)
+    zoom = dice.bell(0.92, 1.14)
     x, y = 0.5 - turn * 0.03 + dice.uniform(-0.02, 0.02), dice.uniform(0.485, 0.525)
     wide = "yes" in (truth["twintails"], truth["drill_hair"], truth["ponytail"])
     if truth["hat"] == "yes":

@@ -79,6 +79,8 @@ def _export(path: Path, graph: nn.Module, inputs: dict[str, Tensor], outputs: li
         import onnxscript  # noqa: F401  (what torch's exporter needs, and says unclearly)
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "onnx", "train") from error
+    from sga.export.shuffle import speed_up
+
     graph = graph.cpu().float().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     rows = torch.export.Dim("rows", min=1, max=4096)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -96,7 +98,7 @@ def _export(path: Path, graph: nn.Module, inputs: dict[str, Tensor], outputs: li
             verbose=False,
         )
     assert program is not None
-    model = program.model_proto
+    model = speed_up(program.model_proto)
     store_half(model)
     model.doc_string = ""
     for node in model.graph.node:  # traces of source files would name the exporting machine's paths

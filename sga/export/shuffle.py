@@ -21,8 +21,8 @@ _FEW = 4
 
 
 def speed_up(model: Any) -> Any:
-    """A ModelProto in which pixel shuffles by 2 stand behind the batch norm and activation that followed them (so that
-    the runtime merges these into the convolution before), and behind a last convolution to at most four planes. Other graphs stay as they are.
+    """The ModelProto with each pixel shuffle by 2 moved behind the batch norm and activation that follow it, which the runtime
+    then merges into the convolution before, and behind a last convolution to at most four planes. Other graphs stay as they are.
 
     Weights must still be plain initializers: call it before they are stored in half precision.
     """

@@ -58,9 +58,9 @@ def test_generator_against_the_peak(benchmark: Any, figure: Figure, measured_mod
     best, reached = max(peaks.values()), flops / seconds
     told = ", ".join(f"{width} channels {value / 1e9:.0f}" for width, value in peaks.items())
     figure(
-        f"generator: {1 / seconds:.0f} faces/s, {flops / 1e9:.2f} GFLOP a face, {reached / 1e9:.0f} GFLOP/s = {reached / best:.2f} "
+        f"generator: {reached / best:.2f} of the measured peak (aim 0.60): {1 / seconds:.0f} faces/s of {flops / 1e9:.2f} GFLOP,"
     )
-    figure(f"  of the measured peak of 3×3 convolutions ({told} GFLOP/s; aim 0.60)")
+    figure(f"  {reached / 1e9:.0f} GFLOP/s; 3×3 convolutions alone, GFLOP/s: {told}")
 
 
 def test_overhead_of_the_loop(benchmark: Any, figure: Figure, measured_model: Path) -> None:
@@ -104,10 +104,10 @@ def operations(path: Path, **inputs: np.ndarray) -> float:
     counted = [node for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")]
     weights = {one.name: tuple(one.dims) for one in model.graph.initializer}
     # A convolution moved before a pixel shuffle holds zeros for the taps that it never had: no work that was asked for.
-    filled = {
-        one.name: float(np.count_nonzero(onnx.numpy_helper.to_array(one))) / np.prod(one.dims)
-        for one in model.graph.initializer
-        if len(one.dims) == 4
+    large = [one for one in model.graph.initializer if len(one.dims) == 4]
+    filled = {one.name: np.count_nonzero(onnx.numpy_helper.to_array(one)) / np.prod(one.dims) for one in large}
+    filled |= {
+        node.output[0]: filled[node.input[0]] for node in model.graph.node if node.op_type == "Cast" and node.input[0] in filled
     }
     known = {*weights, *(one.name for one in model.graph.output), *(one.name for one in model.graph.input)}
     asked = {name for node in counted for name in (*node.input[:2], node.output[0])} - known
@@ -138,20 +138,18 @@ def peak(width: int, edge: int, batch: int) -> float:
     from onnx import TensorProto, helper, numpy_helper
 
     rng = np.random.default_rng(0)
-    weights = [
-        numpy_helper.from_array((rng.standard_normal((width, width, 3, 3)) * 0.05).astype(np.float32), f"w{k}")
-        for k in range(8)
-    ]
+    values = [(rng.standard_normal((width, width, 3, 3)) * 0.05).astype(np.float32) for _ in range(8)]
+    weights = [numpy_helper.from_array(value, f"w{k}") for k, value in enumerate(values)]
     nodes = [helper.make_node("Conv", [f"x{k}", f"w{k}"], [f"x{k + 1}"], pads=[1] * 4) for k in range(8)]
     shape = ["b", width, edge, edge]
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("x0", "x8")]
     graph = helper.make_graph(nodes, "peak", ends[:1], ends[1:], weights)
     content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
     network = Network(content, "peak", batch, {"x0": (width, edge, edge)}, {"x8"})
-    value = rng.standard_normal((batch, width, edge, edge)).astype(np.float32)
+    start = rng.standard_normal((batch, width, edge, edge)).astype(np.float32)
     seconds = []
     for _ in range(12):
         started = time.perf_counter()
-        network(x0=value)
+        network(x0=start)
         seconds.append(time.perf_counter() - started)
     return 8 * 2.0 * width * width * 9 * edge * edge * batch / min(seconds)

@@ -55,7 +55,7 @@ def _head(pen: Pen, face: Face, f: Fringe) -> None:
     draw_blush(pen, face)
     if face.look.detail:
         with pen.clipped(outline), pen.moved(-0.008 * face.look.light, 0.03):
-            pen.fill(f.path, mix(face.skin.shadow, face.skin.deep, 0.45), 0.95 * face.look.shading, face.look.softness * 0.7)
+            pen.fill(f.path, mix(face.skin.shadow, face.skin.deep, 0.2), 0.95 * face.look.shading, face.look.softness * 0.7)
     draw_nose(pen, face)
     draw_mouth(pen, face)
     draw_eyes(pen, face)
@@ -78,7 +78,7 @@ def _ambience(pen: Pen, face: Face) -> None:
         return
     hue, x = d.unit(), 0.5 + 0.6 * face.look.light
     warm, cold = colorsys.hsv_to_rgb(hue, 0.5, 1.0), colorsys.hsv_to_rgb((hue + 0.5) % 1, 0.6, 0.55)
-    strength = d.uniform(0.05, 0.28)
+    strength = d.uniform(0.05, 0.22)
     page = polygon([(0, 0), (1, 0), (1, 1), (0, 1)])
     pen.gradient(page, (x, 0), (1 - x, 1), [warm, cold], [strength, strength], mode="soft")
     if d.chance(0.4):

@@ -149,10 +149,10 @@ def draw_tails(pen: Pen, face: Face) -> None:
     if face.has("ponytail"):
         d = face.dice("ponytail")
         side = d.sign()
-        x, y = side * d.uniform(0.1, 0.18), face.head.top + 0.05
+        x, y = side * d.uniform(0.12, 0.19), face.head.top + 0.05
         end = d.uniform(0.55, 0.75) if face.length == "long" else d.uniform(0.3, 0.4)
-        _tail(pen, face, d, (x, y), side, d.uniform(0.3, 0.36), end, d.uniform(0.06, 0.08), high=True)
-        _tie(pen, face, x + side * 0.012, y - 0.016, side * 38)
+        _tail(pen, face, d, (x, y), side, d.uniform(0.3, 0.37), end, d.uniform(0.06, 0.08), high=True)
+        _tie(pen, face, x + side * 0.02, y - 0.03, side * -32, 1.35)
 
 
 def _tail(
@@ -160,7 +160,7 @@ def _tail(
 ) -> None:
     """A bundle of locks that leaves `at`, swings out and hangs to `end`."""
     x, y = at
-    up = 0.1 if high else 0.05
+    up = 0.15 if high else 0.05
     for i in range(4):
         spread = (i - 1.5) / 1.5
         out = swing + spread * 0.05
@@ -175,11 +175,11 @@ def _tail(
         lock(pen, face, spine, (0.014, fat, fat * 0.9, 0.0), d, 0.35 - 0.3 * (i / 3))
 
 
-def _tie(pen: Pen, face: Face, x: float, y: float, degrees: float) -> None:
+def _tie(pen: Pen, face: Face, x: float, y: float, degrees: float, scale: float = 1.0) -> None:
     """A band or beads where hair is tied (a ribbon, when the face has one, is drawn over it)."""
     d = face.dice("tie color")
     color = d.pick(CLOTH)
-    with pen.moved(x, y, degrees):
+    with pen.moved(x, y, degrees, scale, scale):
         if d.chance(0.4):
             for s in (-1, 1):
                 pen.fill(oval(0, s * 0.022, 0.022, 0.022), color)
@@ -206,17 +206,18 @@ def draw_drills(pen: Pen, face: Face) -> None:
     turns, fat = d.integer(5, 7), d.uniform(0.062, 0.08)
     w = face.head.width + face.head.volume
     top, length = d.uniform(-0.06, 0.02), d.uniform(0.5, 0.6)
+    x0, lean = w + fat * 0.25, d.uniform(0.0, 0.05)
     for side in (-1, 1):
-        x0, lean = side * (w + fat * 0.25), side * d.uniform(0.0, 0.05)
-        for i in range(turns - 1, -1, -1):
-            t = i / turns
-            r = fat * (1 - 0.8 * t**1.7)
-            _turn(pen, face, x0 + lean * t, top + length * t, r, length / turns * 1.25, side)
+        with pen.moved(sx=side):
+            for i in range(turns - 1, -1, -1):
+                t = i / turns
+                r = fat * (1 - 0.8 * t**1.7)
+                _turn(pen, face, x0 + lean * t, top + length * t, r, length / turns * 1.3, face.look.light * side)
 
 
-def _turn(pen: Pen, face: Face, x: float, y: float, r: float, height: float, side: int) -> None:
+def _turn(pen: Pen, face: Face, x: float, y: float, r: float, height: float, light: int) -> None:
     """One turn of a ringlet: a slanted band, bright in the middle, dark at both ends."""
-    hair, look, slant = face.hair, face.look, height * 0.35 * side
+    hair, look, slant = face.hair, face.look, height * 0.35
     path = curve(
         (x - r, y - slant),
         (x - r * 0.9, y + height * 0.25 - slant, x + r * 0.9, y + height * 0.25 + slant * 0.2, x + r, y + slant * 0.6),
@@ -226,8 +227,8 @@ def _turn(pen: Pen, face: Face, x: float, y: float, r: float, height: float, sid
     )
     if look.detail:
         colors: list[Color] = [hair.shadow, hair.base, hair.shine, hair.base, hair.deep]
-        at = [0.0, 0.25, 0.42, 0.62, 1.0] if look.light < 0 else [0.0, 0.38, 0.58, 0.75, 1.0]
-        if look.light > 0:
+        at = [0.0, 0.25, 0.42, 0.62, 1.0] if light < 0 else [0.0, 0.38, 0.58, 0.75, 1.0]
+        if light > 0:
             colors = colors[::-1]
         pen.gradient(path, (x - r, y), (x + r, y), colors, stops=at)
         strands = skia.Path()

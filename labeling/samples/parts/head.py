@@ -92,8 +92,8 @@ def draw_blush(pen: Pen, face: Face) -> None:
         x0 = side * face.head.width * 0.6
         x, squeeze = face.turned(x0) * 0.97, max(0.5, face.squeeze(x0))
         if not face.has("blush"):
-            if face.look.detail and not face.male:
-                pen.glow(x, y, 0.075, mix(_BLUSH, skin.base, 0.45), 0.2, 0.6)
+            if face.look.detail:
+                pen.glow(x, y, 0.08, mix(_BLUSH, skin.base, 0.45), 0.12 if face.male else 0.28, 0.6)
             continue
         with pen.moved(x, y, 0, squeeze, 1):
             pen.glow(0, 0, 0.115, _BLUSH, strength, 0.6)
@@ -182,7 +182,7 @@ def draw_mouth(pen: Pen, face: Face) -> None:
 def _closed_mouth(pen: Pen, face: Face) -> None:
     dice, skin, smile = face.dice("closed mouth"), face.skin, face.has("smile")
     line = mix(skin.line, (0.45, 0.1, 0.12), 0.25)
-    thick = 0.0075 + face.look.line * 0.5
+    thick = 0.0085 + face.look.line * 0.5
     if smile:
         w, up = dice.uniform(0.058, 0.085), dice.uniform(0.026, 0.04)
         if dice.chance(0.2) and not face.male:  # the cat's mouth

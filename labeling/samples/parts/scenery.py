@@ -18,7 +18,7 @@ def draw_background(pen: Pen, face: Face) -> None:
     """Fill the unit square."""
     d = face.dice("background")
     kind = d.pick(
-        ["plain", "gradient", "bokeh", "sky", "stripes", "dots", "petals", "rays", "rooms"], [16, 22, 14, 9, 6, 6, 9, 6, 12]
+        ["plain", "gradient", "bokeh", "sky", "stripes", "dots", "petals", "rays", "rooms"], [18, 24, 15, 6, 5, 5, 9, 5, 13]
     )
     dark = d.chance(0.2)
     hue, saturation = d.unit(), d.uniform(0.08, 0.55)

@@ -41,7 +41,7 @@ def generate(
     count: Annotated[int, typer.Option(help="Number of faces.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Same seed, same files. Without it: a new one, printed.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("faces-out"),
-    min_quality: Annotated[str | None, typer.Option(help="low, median, high or 0 … 1. Without it: as calibrated.")] = None,
+    min_quality: Annotated[str | None, typer.Option(help="low, median, high, or 0 to 1. Without it: as calibrated.")] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Draws a face may take. Without it: the model's.")] = None,
     on_exhausted: Annotated[
         Exhausted, typer.Option(help="A face that never passed: its best attempt, no file, or an error.")
@@ -101,7 +101,7 @@ def _write(faces: Iterable[Face], out: Path, seed: int, gender: str, overwrite: 
 
 
 def _tell(report: Report, out: Path, seed: int, gender: str, on_exhausted: Exhausted) -> None:
-    typer.echo(f"{gender}, seed {seed}: {report} → {out}")
+    typer.echo(f"{gender}, seed {seed}: {report}, in {out}")
     if report.exhausted:
         missed = sorted(report.exhausted)
         named = ", ".join(str(index) for index in missed[:20]) + (" …" if len(missed) > 20 else "")

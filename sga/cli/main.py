@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, NoReturn
@@ -70,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     Exit codes: 0 done; 2 the user's error, told in a sentence on stderr; 130 interrupted. A bug keeps its traceback.
     """
+    for stream in (sys.stdout, sys.stderr):  # a terminal without this or that letter is no reason to fail
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app(args=None if arguments is None else list(arguments), prog_name="sga")
     except UserError as error:

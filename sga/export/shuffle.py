@@ -22,7 +22,7 @@ _FEW = 4
 
 def speed_up(model: Any) -> Any:
     """The ModelProto with each pixel shuffle by 2 moved behind the batch norm and activation that follow it, which the runtime
-    then merges into the convolution before, and behind a last convolution to at most four planes. Other graphs stay as they are.
+    then merges into the convolution before, and behind a last convolution to at most four planes. Other graphs stay unchanged.
 
     Weights must still be plain initializers: call it before they are stored in half precision.
     """

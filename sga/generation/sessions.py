@@ -15,8 +15,6 @@ __all__ = ["Network"]
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
-onnxruntime.set_default_logger_severity(3)  # errors only: the runtime warns of devices that it does not find
-
 
 class Network:
     """One network on the CPU. Every pass has exactly `batch` rows; the last is padded by repeating its first row.

@@ -61,7 +61,7 @@ class Report:
 
     def __str__(self) -> str:
         rate = f"{self.accepted} of {self.attempts} attempts accepted ({100 * self.acceptance:.0f} %)"
-        return f"{self.faces} faces, {rate}, {self.seconds:.2f} s"
+        return f"{self.faces} face{'' if self.faces == 1 else 's'}, {rate}, {self.seconds:.2f} s"
 
 
 class _Pending(Generic[C]):

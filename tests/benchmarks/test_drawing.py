@@ -106,9 +106,8 @@ def operations(path: Path, **inputs: np.ndarray) -> float:
     # A convolution moved before a pixel shuffle holds zeros for the taps that it never had: no work that was asked for.
     large = [one for one in model.graph.initializer if len(one.dims) == 4]
     filled = {one.name: np.count_nonzero(onnx.numpy_helper.to_array(one)) / np.prod(one.dims) for one in large}
-    filled |= {
-        node.output[0]: filled[node.input[0]] for node in model.graph.node if node.op_type == "Cast" and node.input[0] in filled
-    }
+    casts = [node for node in model.graph.node if node.op_type == "Cast" and node.input[0] in filled]
+    filled |= {node.output[0]: filled[node.input[0]] for node in casts}
     known = {*weights, *(one.name for one in model.graph.output), *(one.name for one in model.graph.input)}
     asked = {name for node in counted for name in (*node.input[:2], node.output[0])} - known
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(asked))
@@ -134,7 +133,7 @@ def operations(path: Path, **inputs: np.ndarray) -> float:
 
 
 def peak(width: int, edge: int, batch: int) -> float:
-    """FLOP/s of ONNX Runtime on eight 3×3 convolutions in a row, of `width` channels at edge × edge: the best of twelve runs."""
+    """FLOP/s of ONNX Runtime on eight 3×3 convolutions in a row, `width` channels at edge × edge: the best of twelve runs."""
     from onnx import TensorProto, helper, numpy_helper
 
     rng = np.random.default_rng(0)

@@ -199,12 +199,32 @@ def test_every_command_can_be_imported(entry: object) -> None:
 
 
 def test_completion_is_offered() -> None:
-    done = command("--show-completion", "bash")
-    assert done.returncode == 0 or "completion" in done.stderr.lower()
-    environment = {"_SGA_COMPLETE": "complete_bash", "COMP_WORDS": "sga gen", "COMP_CWORD": "1"}
-    words = [sys.executable, "-c", "from sga.cli.main import main; main()"]
-    told = subprocess.run(words, capture_output=True, text=True, env={**os.environ, **environment, "PYTHONPATH": str(ROOT)})
-    assert told.stdout.split() == ["generate"]
+    def complete(words: str) -> list[str]:
+        asked = {"_SGA_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        code = [sys.executable, "-c", "from sga.cli.main import main; main()"]
+        environment = {**os.environ, **asked, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(code, capture_output=True, text=True, env=environment, timeout=60).stdout.split()
+
+    assert complete("sga gen") == ["generate"]
+    assert complete("sga quality t") == ["tune"]
+    assert "--min-quality" in complete("sga generate --m")
+    assert {"--install-completion", "--show-completion"} <= set(command("--help").stdout.split())
+
+
+def test_an_interruption_is_130(model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sga.generation.FaceModel.load", interrupted)
+    assert sga(*GENERATE, "--model", model_path, "--out", tmp_path) == 130
+
+
+def test_a_poor_terminal_is_no_reason_to_fail(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    words = [sys.executable, "-m", "sga.cli.main", "generate", "--gender", "female", "--model", str(tmp_path / "ß…")]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith("sga: Expected a model folder")
 
 
 def test_usage_errors_end_with_2(capsys: pytest.CaptureFixture[str]) -> None:

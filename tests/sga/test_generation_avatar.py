@@ -40,6 +40,7 @@ def test_many_at_once_are_the_same_faces(model: FaceModel) -> None:
     ids = [f"id-{number}" for number in range(11)]
     assert [face.png() for face in model.avatars(ids)] == [model.avatar(identity).png() for identity in ids]
     assert model.avatars([]) == []
+    assert len({face.image.tobytes() for face in model.avatars([f"id-{number}" for number in range(100)])}) == 100
 
 
 def test_scores_of_pixels_do_not_change_the_choice(model: FaceModel, make_model: MakeModel) -> None:

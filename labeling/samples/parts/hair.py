@@ -35,7 +35,7 @@ def draw_back_hair(pen: Pen, face: Face) -> None:
         end, spread, tips = 0.16, -0.06, 5
     elif face.length == "short":
         end = d.uniform(0.12, 0.2) if face.male else d.uniform(0.18, 0.29)
-        spread, tips = d.uniform(-0.05, 0.05), d.integer(6, 9)
+        spread, tips = d.uniform(-0.11, -0.05) if face.male else d.uniform(-0.06, 0.04), d.integer(6, 9)
     elif face.length == "medium":
         end, spread, tips = d.uniform(0.36, 0.42), d.uniform(-0.03, 0.05), d.integer(6, 9)
     else:

@@ -110,8 +110,8 @@ class FaceModel:
             judge must see them too.
         report: filled in with what was done, where given.
 
-        The judge sees pixels, and these differ by up to 2/255 between machines: a face whose score is very close to a threshold may
-        take another attempt elsewhere (`attempt` tells which). `avatar` rules that out.
+        The judge sees pixels, and these differ by up to 2/255 between machines: a face whose score is very close to a threshold
+        may take another attempt elsewhere (`attempt` tells which). `avatar` rules that out.
 
         Raises:
             InputError: a count below 1, an unknown gender, attribute, value or level, or a number out of its range.

@@ -57,9 +57,7 @@ def test_generator_against_the_peak(benchmark: Any, figure: Figure, measured_mod
     peaks = {width: max(peaks[width], peak(width, edge, batch)) for width, edge in ((64, 48), (128, 24), (256, 12))}
     best, reached = max(peaks.values()), flops / seconds
     told = ", ".join(f"{width} channels {value / 1e9:.0f}" for width, value in peaks.items())
-    figure(
-        f"generator: {reached / best:.2f} of the measured peak (aim 0.60): {1 / seconds:.0f} faces/s of {flops / 1e9:.2f} GFLOP,"
-    )
+    figure(f"generator: {reached / best:.2f} of the peak (aim 0.60): {1 / seconds:.0f} faces/s of {flops / 1e9:.2f} GFLOP,")
     figure(f"  {reached / 1e9:.0f} GFLOP/s; 3×3 convolutions alone, GFLOP/s: {told}")
 
 

@@ -34,7 +34,7 @@ def _model(nodes: list[Any], inputs: list[Any], outputs: list[Any], constants: d
     return model.SerializeToString()
 
 
-def tiny_generator() -> bytes:
+def tiny_generator(*, style: bool = True) -> bytes:
     """A linear layer to 12x12, three deconvolutions to 96x96; gender and style[1] tint red and blue, style[0] green."""
     from onnx import TensorProto, helper
 
@@ -46,7 +46,7 @@ def tiny_generator() -> bytes:
     style_tint = np.zeros((STYLE, 3), dtype=np.float32)
     style_tint[0, 1], style_tint[1] = 0.3, (0.12, 0, -0.12)
     constants = {
-        "fc": normal(NOISE + STYLE, 16 * 144, scale=0.35),
+        "fc": normal(NOISE + STYLE if style else NOISE, 16 * 144, scale=0.35 if style else 0.6),
         "start": np.array([0, 16, 12, 12], dtype=np.int64),
         "up1": normal(16, 16, 4, 4, scale=0.12),
         "up2": normal(16, 12, 4, 4, scale=0.12),
@@ -83,6 +83,11 @@ def tiny_generator() -> bytes:
         helper.make_tensor_value_info("gender", TensorProto.INT64, ["b"]),
         helper.make_tensor_value_info("style", TensorProto.FLOAT, ["b", STYLE]),
     ]
+    if not style:
+        del inputs[2], constants["style_tint"]
+        nodes[0] = make("Identity", ["noise"], ["latent"])
+        nodes = [node for node in nodes if node.output[0] not in ("shift", "shade")]
+        next(node for node in nodes if node.output[0] == "shade4").input[0] = "tint"
     return _model(nodes, inputs, [helper.make_tensor_value_info("image", TensorProto.UINT8, ["b", SIZE, SIZE, 3])], constants)
 
 
@@ -195,11 +200,11 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
     critic adds a latent critic, contrast shifts what the judge says of quality, the rest changes model.json.
     """
     pytest.importorskip("onnx", reason="the extra train writes the networks of the test model")
-    generator = tiny_generator()
+    generators = {style: tiny_generator(style=style) for style in (True, False)}
 
     def make(*, critic: bool = False, contrast: float = 3.4, **changes: Any) -> Path:
         folder = tmp_path_factory.mktemp("model")
-        (folder / "generator.onnx").write_bytes(generator)
+        (folder / "generator.onnx").write_bytes(generators[changes.get("style_size", STYLE) > 0])
         (folder / "judge.onnx").write_bytes(tiny_judge(contrast))
         np.savez(folder / "styles.npz", **tiny_styles())
         if critic:

@@ -198,6 +198,17 @@ def test_a_model_without_styles_of_faces(make_model: MakeModel) -> None:
     assert len(model.generate("male", 3)) == 3
 
 
+def test_a_generator_without_style(make_model: MakeModel) -> None:
+    """GA-GAN: gender and noise alone."""
+    model = FaceModel.load(make_model(style_size=0))
+    faces = model.generate("female", 6, seed=1)
+    assert all(face.style.shape == (0,) and face.metadata()["style"] == "" for face in faces)
+    assert len({face.image.tobytes() for face in faces}) == 6
+    assert all(map(same, model.generate("female", 2, seed=1), faces))
+    assert model.generate("female", 1, where={"glasses": "yes"}, max_attempts=60, on_exhausted="error")
+    assert model.avatar("user-42").png() == model.avatar("user-42").png()
+
+
 def test_render_refuses_other_shapes(model: FaceModel) -> None:
     with pytest.raises(InputError, match="Expected latents of shapes"):
         model.render(np.zeros((2, 5), np.float32), [0, 1], np.zeros((2, 30), np.float32))

@@ -15,7 +15,7 @@ from configs.files import atomic_path, check_space
 from labeling.table import LabelTable
 from labeling.workspace import Workspace, fingerprint
 
-__all__ = ["load_pixels", "to_tensor", "to_uint8"]
+__all__ = ["Pictures", "load_pixels", "to_tensor", "to_uint8"]
 
 
 def load_pixels(workspace: Workspace, table: LabelTable, size: int | None = None) -> np.ndarray:
@@ -48,6 +48,34 @@ def load_pixels(workspace: Workspace, table: LabelTable, size: int | None = None
             del pack
     pixels: np.ndarray = np.load(path, mmap_mode="r")
     return pixels
+
+
+class Pictures:
+    """Rows of picture arrays, one array behind the other, read when asked for: a memory map is never copied whole."""
+
+    def __init__(self, *parts: np.ndarray | Pictures, rows: np.ndarray | None = None) -> None:
+        """parts: (n, size, size, 3) uint8 each; rows: (k,) int64 of all parts' rows that are meant; None = all."""
+        self.parts = parts
+        self.starts = np.cumsum([0, *(len(part) for part in parts)])
+        self.rows = np.arange(self.starts[-1]) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(k, size, size, 3)."""
+        return (len(self), *self.parts[0].shape[1:])
+
+    def __getitem__(self, wanted: np.ndarray) -> np.ndarray:
+        """(m, size, size, 3) uint8 of (m,) int64 positions."""
+        rows = self.rows[wanted]
+        out = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
+        for part, start in zip(self.parts, self.starts, strict=False):
+            here = (rows >= start) & (rows < start + len(part))
+            if here.any():
+                out[here] = part[rows[here] - start]
+        return out
 
 
 def _read(path: Path, size: int | None = None) -> np.ndarray:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from classifiers.heads import Classifier, probabilities
 from classifiers.runtime import LaunchSettings, seed_step
 from classifiers.train import FitData, FitSettings, fit, predict_logits, sampling_weights
+from configs.errors import InputError
 from configs.files import atomic_path
 from configs.settings import Settings
 from labeling.schema import Schema
@@ -65,12 +66,22 @@ def train_member(
     fabric: Fabric,
     on_step: Callable[[str, int, dict[str, float]], None],
 ) -> list[Path]:
-    """Train one network a fold, each on the other folds; a finished one is kept. Returns the weights' files, a fold each."""
+    """Train one network a fold, each on the other folds; a finished one is kept. Returns the weights' files, a fold each.
+
+    Raises:
+        InputError: a fold would have nothing to learn from.
+    """
     schema, fold = table.schema, fold_of(table.frame["group"].to_numpy(), settings.folds)
     attributes = [a.name for a in schema.with_role("gender", "style")]
     codes = {attribute: table.codes(attribute) for attribute in attributes}
     weights = {attribute: table.labelled(attribute).astype(np.float32) for attribute in attributes}
     known = np.any([weight > 0 for weight in weights.values()], axis=0) & ~table.in_split("test")
+    empty = [index for index in range(settings.folds) if not (known & (fold != index)).any()]
+    if empty:
+        raise InputError(
+            f"Expected labelled faces in at least two of {settings.folds} folds, found all of them in one. "
+            "Label more faces, of other characters or pictures."
+        )
     files = []
     for index in range(settings.folds):
         label, path = f"{name}, fold {index + 1}", folder / name / f"fold{index}.safetensors"

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Estimate", "accuracy", "balanced_accuracy", "bootstrap", "fit_temperature", "reweigh", "shift_prior", "temper"]
+__all__ = [
+    "Estimate",
+    "accuracy",
+    "balanced_accuracy",
+    "bootstrap",
+    "fit_temperature",
+    "resample",
+    "reweigh",
+    "shift_prior",
+    "temper",
+]
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,8 @@ def balanced_accuracy(correct: np.ndarray, codes: np.ndarray, weights: np.ndarra
 
 
 _METRICS = {"accuracy": accuracy, "balanced": balanced_accuracy}
+_DRAWS = 250
+_NEVER_MET = 1e-7  # a class without a label has the share 1e-9 or less, one with a single label far more
 
 
 def bootstrap(correct: np.ndarray, codes: np.ndarray, metric: str = "accuracy", draws: int = 2000, seed: int = 0) -> Estimate:
@@ -46,10 +58,22 @@ def bootstrap(correct: np.ndarray, codes: np.ndarray, metric: str = "accuracy", 
     n = len(correct)
     if n == 0:
         return Estimate(float("nan"), float("nan"), float("nan"), 0)
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=draws)
-    values = [measure(correct, codes, count) for count in counts]
-    low, high = np.percentile(values, [2.5, 97.5])
+    low, high = np.percentile(resample(correct, codes, metric, draws, rng), [2.5, 97.5])
     return Estimate(measure(correct, codes), float(low), float(high), n)
+
+
+def resample(correct: np.ndarray, codes: np.ndarray, metric: str, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """(draws,) values of a metric on as many samples of the rows, drawn with replacement. Arguments as of `bootstrap`."""
+    n = len(correct)
+    classes = codes[:, None] == np.unique(codes) if metric == "balanced" else np.ones((n, 1), dtype=bool)
+    columns = np.concatenate([classes, classes * correct[:, None]], axis=1).astype(np.float64)
+    values = []
+    for start in range(0, draws, _DRAWS):  # in parts: a count for every row and draw would fill the memory
+        counts = rng.multinomial(n, np.full(n, 1 / n), size=min(_DRAWS, draws - start))
+        total, right = np.split(counts @ columns, 2, axis=1)
+        rates = np.divide(right, total, out=np.full_like(right, np.nan), where=total > 0)
+        values.append(np.nanmean(rates, axis=1))
+    return np.concatenate(values)
 
 
 def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
@@ -75,8 +99,12 @@ def fit_temperature(probabilities: np.ndarray, codes: np.ndarray, weights: np.nd
 
 
 def reweigh(probabilities: np.ndarray, trained: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(…, k) probabilities of classifiers that met the classes in shares `trained` (k,), as if they had met shares `wanted` (k,)."""
-    scaled = probabilities * (wanted / np.clip(trained, 1e-9, None))
+    """(…, k) probabilities of classifiers that met the classes in shares `trained` (k,), as if they had met shares `wanted` (k,).
+
+    A class that training never met gets 0: nothing is known of it, and what smoothing gives it must not be blown up.
+    """
+    met = trained > _NEVER_MET
+    scaled = probabilities * np.where(met, wanted / np.where(met, trained, 1.0), 0.0)
     corrected: np.ndarray = scaled / scaled.sum(axis=-1, keepdims=True)
     return corrected
 
@@ -88,8 +116,8 @@ def shift_prior(probabilities: np.ndarray, trained: np.ndarray, steps: int = 200
     are likely, so their balance is not that of the rest: uncorrected, completion would fill in far too many men.
     Returns (k,) shares and (n, k) corrected probabilities.
     """
-    trained = np.clip(trained, 1e-6, None)
-    shares = trained / trained.sum()
+    shares = np.where(trained > _NEVER_MET, trained, 0.0)
+    shares = shares / shares.sum()
     corrected = probabilities.astype(np.float64)
     if len(probabilities) == 0:
         return shares, corrected

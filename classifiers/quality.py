@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from classifiers.data import load_pixels
+from classifiers.data import Pictures, load_pixels
 from classifiers.heads import probabilities
 from classifiers.report import Table
 from classifiers.runtime import LaunchSettings, launch, progress_bar
@@ -155,28 +155,10 @@ def tune(
     save_sfn(folder / "judge.safetensors", network, table.schema, sfn_settings)
     accuracy.save(folder / "accuracy")
     facts: dict[str, Any] = {"threshold": calibration.threshold, "levels": calibration.levels, "rates": calibration.rates}
-    write_json(folder / "calibration.json", {**facts, "labels": calibration.labels, "style_correlation": correlation})
+    write_json(folder / "calibration.json", {**facts, "labels": calibration.labels, "style_correlation": correlation if np.isfinite(correlation) else None})
     output = fingerprint((folder / "judge.safetensors").read_bytes().hex(), calibration.threshold)
     workspace.finish("quality", output, settings.model_dump(mode="json"), labels=calibration.labels)
     return QualityReport(calibration, accuracy, correlation)
-
-
-class _Joined:
-    """Rows of several picture arrays, one behind the other, without copying the memory-mapped one."""
-
-    def __init__(self, *parts: np.ndarray) -> None:
-        self.parts = [part for part in parts if len(part)]
-        self.starts = np.cumsum([0, *(len(part) for part in self.parts)])
-
-    def __len__(self) -> int:
-        return int(self.starts[-1])
-
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        out = np.empty((len(rows), *self.parts[0].shape[1:]), dtype=np.uint8)
-        for part, start in zip(self.parts, self.starts, strict=False):
-            here = (rows >= start) & (rows < start + len(part))
-            out[here] = part[rows[here] - start]
-        return out
 
 
 def _data(
@@ -185,7 +167,7 @@ def _data(
     """Real faces with their labels and generated ones with their quality, as one; the labelled rows and their keys."""
     base = fit_data(table, load_pixels(workspace, table), settings.fit.rarity, settings.completed_weight)
     more = 0 if generated is None else len(generated.codes)
-    pixels: Any = base.pixels if generated is None else _Joined(base.pixels, generated.images)
+    pixels = base.pixels if generated is None else Pictures(base.pixels, generated.images)
 
     def extend(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
         return np.concatenate([values, fill.astype(values.dtype)])
@@ -214,7 +196,9 @@ def _finetune(
     on_step: Any,
 ) -> StyleFeatureNetwork:
     """The workspace's SFN, finetuned on all rows but those held out, with heads and style set right again."""
-    network, schema, _ = load_sfn(workspace.folder("sfn") / "network.safetensors")
+    network, schema, trained = load_sfn(workspace.folder("sfn") / "network.safetensors")
+    # The heads were aimed at other class shares after the training; a finetuning starts from what training left, and aims again.
+    aim_heads(network, table, fit_data(table, data.pixels, trained.fit.rarity, trained.completed_weight), undo=True)
     rows = np.setdiff1d(data.rows, held)
     sampling = sampling_weights(data.codes, data.weights, rows, settings.fit.rarity)
     part = FitData(data.pixels, rows, data.codes, data.weights, sampling)
@@ -233,7 +217,7 @@ def _score(table: LabelTable, name: str, logits: np.ndarray) -> np.ndarray:
 
 
 def _compare(
-    table: LabelTable, pixels: Any, before: StyleFeatureNetwork, after: StyleFeatureNetwork, fabric: Fabric
+    table: LabelTable, pixels: np.ndarray | Pictures, before: StyleFeatureNetwork, after: StyleFeatureNetwork, fabric: Fabric
 ) -> tuple[Table, float]:
     """Accuracy on held-out faces before and after, and the mean correlation of the style's entries between the two."""
     accuracy = Table("Held-out faces: the style feature network before and after it learnt quality")

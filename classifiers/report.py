@@ -16,26 +16,20 @@ __all__ = ["Table", "compare", "score"]
 
 def score(said: np.ndarray, codes: np.ndarray) -> dict[str, Estimate]:
     """Accuracy and balanced accuracy. said: (t, k) probabilities, or (networks, t, k), which scores the mean single network."""
-    right = said.argmax(axis=-1) == codes
-    correct = right.mean(axis=0) if right.ndim == 2 else right.astype(np.float64)
+    correct = _correct(said, codes)
     return {metric: bootstrap(correct, codes, metric) for metric in ("accuracy", "balanced")}
+
+
+def _correct(said: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """(t,) float64 in [0, 1]: how many of the networks are right."""
+    right = said.argmax(axis=-1) == codes
+    return right.mean(axis=0) if right.ndim == 2 else right.astype(np.float64)
 
 
 def compare(better: np.ndarray, worse: np.ndarray, codes: np.ndarray, metric: str) -> Estimate:
     """Paired difference of a metric, `better` − `worse`, each as `score` takes them; the interval is of the difference."""
-    scores = []
-    rng = np.random.default_rng(0)
-    counts = [np.ones(len(codes)), *rng.multinomial(len(codes), np.full(len(codes), 1 / len(codes)), size=2000)]
-    from classifiers.metrics import accuracy, balanced_accuracy
-
-    measure = balanced_accuracy if metric == "balanced" else accuracy
-    correct = []
-    for said in (better, worse):
-        right = said.argmax(axis=-1) == codes
-        correct.append(right.mean(axis=0) if right.ndim == 2 else right.astype(np.float64))
-    scores = [measure(correct[0], codes, count) - measure(correct[1], codes, count) for count in counts]
-    low, high = np.percentile(scores[1:], [2.5, 97.5])
-    return Estimate(scores[0], float(low), float(high), len(codes))
+    difference = _correct(better, codes) - _correct(worse, codes)  # both metrics are linear in it
+    return bootstrap(difference, codes, metric)
 
 
 @dataclass

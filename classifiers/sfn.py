@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from classifiers.backbones import Backbone, build_backbone
 from classifiers.complete import goal_shares
-from classifiers.data import load_pixels
+from classifiers.data import Pictures, load_pixels
 from classifiers.ensemble import MemberSettings
 from classifiers.heads import probabilities
 from classifiers.report import Table
-from classifiers.runtime import LaunchSettings, RunLog, launch, progress_bar, seed_step
+from classifiers.runtime import LaunchSettings, RunLog, launch, load_checkpoint, progress_bar, seed_step
 from classifiers.train import (
     FitData,
     FitSettings,
@@ -30,7 +30,7 @@ from classifiers.train import (
     sampled_shares,
     sampling_weights,
 )
-from configs.errors import WorkspaceError
+from configs.errors import UserError, WorkspaceError
 from configs.files import atomic_path
 from configs.settings import Settings
 from labeling.schema import Schema
@@ -53,6 +53,7 @@ __all__ = [
     "train_sfn",
 ]
 
+_NEVER_MET = 1e-7  # as in classifiers.metrics
 TRUNCATED_NORMAL_STD = 0.5395600
 """Standard deviation of a standard normal truncated to [-1, 1], the generator's prior: real styles are scaled to it."""
 
@@ -145,7 +146,9 @@ def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = T
         checkpoint.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     stamp.write_text(inputs)
-    with progress_bar(progress) as bar, RunLog(folder, seen=-1) as log:
+    started = load_checkpoint(checkpoint)
+    seen_before = -1 if started is None else int(started["seen"])
+    with progress_bar(progress) as bar, RunLog(folder, seen=seen_before) as log:
         task = bar.add_task("style feature network", total=settings.fit.images, note="")
 
         def on_step(seen: int, values: dict[str, float]) -> None:
@@ -175,7 +178,7 @@ def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = T
     return SfnReport(held_out)
 
 
-def fit_data(table: LabelTable, pixels: np.ndarray, rarity: float, completed: float) -> FitData:
+def fit_data(table: LabelTable, pixels: np.ndarray | Pictures, rarity: float, completed: float) -> FitData:
     names = [attribute.name for attribute in table.schema.with_role("gender", "style")]
     codes = {name: table.codes(name) for name in names}
     weights = {name: attribute_weights(table, name, completed) for name in names}
@@ -193,23 +196,31 @@ def standardise(network: StyleFeatureNetwork, features: np.ndarray) -> tuple[np.
 
 
 @torch.no_grad()
-def aim_heads(network: StyleFeatureNetwork, table: LabelTable, data: FitData) -> None:
+def aim_heads(network: StyleFeatureNetwork, table: LabelTable, data: FitData, *, undo: bool = False) -> None:
     """Fold the correction from the class shares that training met to those that decisions aim at into the heads' biases.
 
     Gender is then decided as if both were equally frequent, a colour as frequent as among the labelled faces.
+    undo: take it out again, before training goes on.
     """
+    sign = -1.0 if undo else 1.0
     mass = {name: data.sampling * weight[data.rows] for name, weight in data.weights.items()}
     for name, codes in data.codes.items():
         attribute = table.schema[name]
         if attribute.kind != "exclusive" or not table.labelled(name).any():
             continue
         met = sampled_shares(codes[data.rows], mass[name], attribute.size)
-        shift = np.log(goal_shares(table, name)) - np.log(met)
-        network.heads.bias[table.schema.logit_slices[name]] += torch.from_numpy(shift).float()
+        goal = goal_shares(table, name)
+        seen = met > _NEVER_MET  # a value nobody has labelled must not win by a correction
+        shift = np.where(seen, np.log(goal) - np.log(met), 0.0)
+        network.heads.bias[table.schema.logit_slices[name]] += sign * torch.from_numpy(shift).to(network.heads.bias)
 
 
 def describe(
-    network: StyleFeatureNetwork, pixels: np.ndarray, rows: np.ndarray, fabric: Fabric, on_batch: Any = lambda count: None
+    network: StyleFeatureNetwork,
+    pixels: np.ndarray | Pictures,
+    rows: np.ndarray,
+    fabric: Fabric,
+    on_batch: Any = lambda count: None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(k, logit_width) logits and (k, style_size) raw features of pixels[rows], each averaged over the face and its mirror image."""
 
@@ -237,14 +248,13 @@ def load_sfn(path: Path) -> tuple[StyleFeatureNetwork, Schema, SfnSettings]:
     """
     try:
         with safe_open(path, framework="pt") as stored:
-            header = stored.metadata()
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
+            header = stored.metadata() or {}
+        schema = Schema.from_json(header["schema"])
+        settings = SfnSettings.model_validate(json.loads(header["settings"]))
+        network = StyleFeatureNetwork.build(schema, settings)
+        network.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, LookupError, ValueError, RuntimeError, UserError) as error:
         raise WorkspaceError(
             f"Expected a style feature network at {path}, found none that can be read. Type first: sga sfn"
         ) from error
-    schema = Schema.from_json(header["schema"])
-    settings = SfnSettings.model_validate(json.loads(header["settings"]))
-    network = StyleFeatureNetwork.build(schema, settings)
-    network.load_state_dict(tensors)
     return network.to(memory_format=torch.channels_last).eval(), schema, settings  # type: ignore[call-overload]

@@ -15,10 +15,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from classifiers.augment import AugmentSettings, augment
-from classifiers.data import to_tensor
+from classifiers.data import Pictures, to_tensor
 from classifiers.losses import attribute_losses
 from classifiers.runtime import load_checkpoint, save_checkpoint, seed_step, weighted_rows
-from configs.errors import DivergedError, WorkspaceError
+from configs.errors import DivergedError, InputError, WorkspaceError
 from configs.settings import Settings
 from labeling.provenance import MISSING_CODE, Source
 from labeling.schema import Schema
@@ -69,7 +69,7 @@ class FitSettings(Settings):
 class FitData:
     """pixels: (n, s, s, 3) uint8 of all rows; rows: (k,) int64 to train on; codes, weights: (n,) an attribute; sampling: (k,) > 0."""
 
-    pixels: np.ndarray
+    pixels: np.ndarray | Pictures
     rows: np.ndarray
     codes: dict[str, np.ndarray]
     weights: dict[str, np.ndarray]
@@ -149,9 +149,12 @@ def fit(
     the images seen and the raw loss terms.
 
     Raises:
-        DivergedError: a loss left the finite numbers.
+        DivergedError: a loss or weight left the finite numbers.
         WorkspaceError: the checkpoint is of another run.
+        InputError: no rows to train on.
     """
+    if not len(data.rows):
+        raise InputError("Expected labelled faces to train on, found none outside the split test. Label more faces.")
     network = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
     plain = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
@@ -162,7 +165,8 @@ def fit(
     if checkpoint and (state := load_checkpoint(checkpoint)):
         if state["settings"] != identity or state["rows"] != len(data.rows):
             raise WorkspaceError(
-                f"Expected the settings and faces that {checkpoint} was started with, found others. Remove it to start this network anew."
+                f"Expected the settings and faces that {checkpoint} was started with, found others. "
+                "Remove it to start this network anew."
             )
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
@@ -186,23 +190,29 @@ def fit(
         losses = attribute_losses(schema, model(images), codes, weights, settings.smoothing)
         loss = _total(schema, losses, settings.loss)
         if not torch.isfinite(loss):
-            raise DivergedError(
-                f"Expected a finite loss, found {loss.item()} after {seen} images. Type the command again with a smaller step: "
-                f"--set fit.learning_rate={settings.learning_rate / 3:.1g}"
-            )
+            raise _diverged(f"a loss of {loss.item()}", seen, settings)
         optimizer.zero_grad(set_to_none=True)
         fabric.backward(loss)
         optimizer.step()
         seen += settings.batch
         on_step(seen, {"loss": loss.item(), **{f"loss/{name}": term.item() for name, term in losses.items()}})
+    if not all(bool(torch.isfinite(value).all()) for value in network.state_dict().values()):
+        raise _diverged("weights that are not", seen, settings)  # of the last step, which no loss has seen
     network.eval()
     return network
+
+
+def _diverged(found: str, seen: int, settings: FitSettings) -> DivergedError:
+    return DivergedError(
+        f"Expected finite losses and weights, found {found} after {seen} images. Type the command again with a smaller step: "
+        f"--set fit.learning_rate={settings.learning_rate / 3:.1g}"
+    )
 
 
 @torch.inference_mode()
 def predict_logits(
     network: Callable[[Tensor], Tensor],
-    pixels: np.ndarray,
+    pixels: np.ndarray | Pictures,
     rows: np.ndarray,
     fabric: Fabric,
     batch: int = 256,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +57,7 @@ class Predictions:
             WorkspaceError: no such file, or a damaged one.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
                 names = [key.removeprefix("probabilities/") for key in stored.files if key.startswith("probabilities/")]
                 return cls(
                     faces=stored["faces"],
@@ -64,7 +65,7 @@ class Predictions:
                     probabilities={name: stored[f"probabilities/{name}"].astype(np.float32) for name in names},
                     out_of_fold=stored["out_of_fold"],
                 )
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
             raise WorkspaceError(
                 f"Expected the ensemble's predictions at {path}, found none that can be read. Type first: sga complete"
             ) from error

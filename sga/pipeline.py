@@ -43,7 +43,9 @@ class StageState:
     command: str
 
 
-def run(workspace: Workspace, settings: PipelineSettings, announce: Callable[[str], None] = print, *, progress: bool = True) -> None:
+def run(
+    workspace: Workspace, settings: PipelineSettings, announce: Callable[[str], None] = print, *, progress: bool = True
+) -> None:
     """Run every stage that is not done, in order; the same call again goes on where it stopped.
 
     Raises:
@@ -110,7 +112,9 @@ def _sfn(workspace: Workspace, settings: PipelineSettings, progress: bool) -> No
 def _train(workspace: Workspace, settings: PipelineSettings, progress: bool) -> None:
     from sga.training import GanSettings, train
 
-    result = train(workspace, load_settings(GanSettings, "gan", settings.gan, settings.overrides.get("gan", ())), progress=progress)
+    result = train(
+        workspace, load_settings(GanSettings, "gan", settings.gan, settings.overrides.get("gan", ())), progress=progress
+    )
     if not result.finished:
         raise KeyboardInterrupt
 

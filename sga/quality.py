@@ -115,7 +115,9 @@ def _read(path: Path, quality: Attribute) -> list[dict[str, str]]:
             reader = csv.DictReader(handle)
             rows = list(reader)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"Expected a CSV of labels at {path}, found none that can be read ({error}). Check the path.") from error
+        raise InputError(
+            f"Expected a CSV of labels at {path}, found none that can be read ({error}). Check the path."
+        ) from error
     wanted = {*_COLUMNS, quality.name}
     if not wanted <= set(reader.fieldnames or []):
         raise InputError(
@@ -124,5 +126,7 @@ def _read(path: Path, quality: Attribute) -> list[dict[str, str]]:
         )
     for number, row in enumerate(rows, start=2):
         if not (row["seed"].isdigit() and row["index"].isdigit()):
-            raise InputError(f"Expected whole numbers for seed and index in row {number} of {path}, found {row['seed']!r}, {row['index']!r}.")
+            raise InputError(
+                f"Expected whole numbers for seed and index in row {number} of {path}, found {row['seed']!r}, {row['index']!r}."
+            )
     return rows

@@ -1,13 +1,47 @@
-"""What tests of all packages share."""
+"""What tests of all packages share: the real faces where there are some, and a small workspace taken through every stage.
+
+The stages are real and tiny: 64-px sample faces, networks of a few thousand weights, a handful of steps. A stage's fixture is a folder
+that several tests read: whoever changes one copies it first, with `copy_of`.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 BESIDE = Path(__file__).parents[2] / "shared" / "data"
+SIZE, COUNT = 64, 160
+ATTRIBUTES = ("gender", "hair_color", "smile", "quality")
+LAUNCH = {"accelerator": "cpu", "precision": "32", "threads": 1}
+BACKBONES: dict[str, dict[str, Any]] = {
+    "resnet": {"backbone": "resnet10t", "arguments": {"channels": [8, 16, 16, 32]}},
+    "densenet": {"backbone": "densenet121", "arguments": {"growth_rate": 8, "block_config": [2, 2, 2, 2]}},
+}
+ENSEMBLE = {
+    "members": BACKBONES,
+    "folds": 2,
+    "dropout": 0.1,
+    "fit": {"images": 512, "batch": 16, "learning_rate": 4e-3},
+    "launch": LAUNCH,
+}
+SFN = {"backbone": BACKBONES["resnet"], "fit": {"images": 768, "batch": 16, "learning_rate": 4e-3}, "launch": LAUNCH}
+GAN = {
+    "size": SIZE,
+    "noise_size": 16,
+    "images": 32,
+    "batch": 8,
+    "style_prior": "empirical",
+    "generator": {"name": "srresnet", "arguments": {"channels": 16, "blocks": 1, "up_channels": [16, 8, 8], "last_kernel": 5}},
+    "discriminator": {"name": "srresnet_discriminator", "arguments": {"widths": [8, 16, 16], "blocks": [0, 0, 0]}},
+    "preview_columns": 3,
+    "launch": LAUNCH,
+}
+QUALITY = {"folds": 2, "fit": {"images": 480, "batch": 16, "learning_rate": 2e-3, "loss": {"quality": 2.0}}, "launch": LAUNCH}
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +51,77 @@ def real_data() -> Path:
     if not (folder / "faces.csv").is_file():
         pytest.skip(f"no real faces in {folder}: set SGA_REAL_DATA to the folder that holds faces.csv")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_settings() -> dict[str, dict[str, Any]]:
+    """Settings of each stage that take seconds on one core, as its Settings class reads them."""
+    return {"launch": LAUNCH, "ensemble": ENSEMBLE, "sfn": SFN, "gan": GAN, "quality": QUALITY}
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
+    """`copy_of(workspace)`: the same workspace, to be changed at will."""
+
+    def copy(workspace: Path) -> Path:
+        return Path(shutil.copytree(workspace, tmp_path / "workspace"))
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def faces_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sample faces with 30 % of the labels hidden, ingested: gender, hair colour, smile and quality."""
+    import yaml
+
+    from labeling.ingest import IngestSettings, ingest
+    from labeling.samples import SampleSettings, write_samples
+    from labeling.schema import Schema
+
+    folder = tmp_path_factory.mktemp("samples")
+    whole = Schema.load("moe34")
+    chosen = {"name": "tiny", "attributes": [whole[name].model_dump(mode="json") for name in ATTRIBUTES]}
+    (folder / "schema.yaml").write_text(yaml.safe_dump(chosen))
+    report = write_samples(SampleSettings(count=COUNT, size=SIZE, hidden=0.3, male=0.4), folder / "drawn")
+    rest = tuple(name for name in whole.names if name not in ATTRIBUTES)
+    settings = IngestSettings(schema_name=str(folder / "schema.yaml"), size=SIZE, ignore=rest, workers=1)
+    ingest([report.faces], folder / "workspace", settings, report.labels)
+    return folder / "workspace"
+
+
+@pytest.fixture(scope="session")
+def ensemble_workspace(faces_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """And its labels completed by two members in two folds."""
+    from classifiers.complete import complete
+    from classifiers.ensemble import EnsembleSettings
+    from labeling.workspace import Workspace
+
+    root = _copy(faces_workspace, tmp_path_factory)
+    complete(Workspace(root), EnsembleSettings.model_validate(ENSEMBLE), progress=False)
+    return root
+
+
+@pytest.fixture(scope="session")
+def sfn_workspace(ensemble_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """And a style for every face."""
+    from classifiers.sfn import SfnSettings, train_sfn
+    from labeling.workspace import Workspace
+
+    root = _copy(ensemble_workspace, tmp_path_factory)
+    train_sfn(Workspace(root), SfnSettings.model_validate(SFN), progress=False)
+    return root
+
+
+@pytest.fixture(scope="session")
+def gan_workspace(sfn_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """And a generator that took four steps."""
+    from labeling.workspace import Workspace
+    from sga.training import GanSettings, train
+
+    root = _copy(sfn_workspace, tmp_path_factory)
+    assert train(Workspace(root), GanSettings.model_validate(GAN), progress=False).finished
+    return root
+
+
+def _copy(workspace: Path, factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(workspace, factory.mktemp("stage") / "workspace"))

@@ -32,10 +32,10 @@ def load_checkpoint(path: str | Path) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, AttributeError, TypeError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise WorkspaceError(
-            f"Expected a checkpoint at {path}, found a damaged file ({str(error).splitlines()[0]}). "
-            "Remove it to start this stage anew."
+            f"Expected a checkpoint at {path}, found a damaged file ({reason}). Remove it to start this stage anew."
         ) from error
     if not isinstance(state, dict):
         raise WorkspaceError(f"Expected a checkpoint at {path}, found a {type(state).__name__}. Remove it to start anew.")

@@ -23,7 +23,9 @@ def draw(
 
     drawn = draw_for_labels(Workspace(workspace), count, seed)
     typer.echo(f"{drawn.count} faces on {len(drawn.sheets)} sheets in {drawn.sheets[0].parent}.")
-    typer.echo(f"Fill in low, median or high in {drawn.csv}. Next: sga quality tune --labels {drawn.csv} --workspace {workspace}")
+    typer.echo(
+        f"Fill in low, median or high in {drawn.csv}. Next: sga quality tune --labels {drawn.csv} --workspace {workspace}"
+    )
 
 
 def tune(

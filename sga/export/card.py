@@ -10,7 +10,12 @@ __all__ = ["model_card"]
 def model_card(spec: dict[str, Any], data: str, notes: str) -> str:
     """Markdown. spec: the content of model.json; data: the faces and their terms; notes: known failures."""
     stages = spec["training"].get("stages", {})
-    lines = [f"# {spec['name']}", "", f"Anime faces at {spec['size']}×{spec['size']} px by gender and style, with their judge.", ""]
+    lines = [
+        f"# {spec['name']}",
+        "",
+        f"Anime faces at {spec['size']}×{spec['size']} px by gender and style, with their judge.",
+        "",
+    ]
     if data:
         lines += ["## Data and licence", "", data.strip(), ""]
     lines += ["## Training", ""]
@@ -69,11 +74,15 @@ def _quality(spec: dict[str, Any]) -> list[str]:
         if "share" in rate:
             lines.append(f"- {100 * rate['share']:.0f} % of the labelled faces pass.")
         else:
-            lines.append(f"- {name}: precision {rate['precision']:.2f}, recall {rate['recall']:.2f} at threshold {rate['threshold']:.3f}.")
+            lines.append(
+                f"- {name}: precision {rate['precision']:.2f}, recall {rate['recall']:.2f} at threshold {rate['threshold']:.3f}."
+            )
     table = spec["metrics"].get("judge_before_and_after", {"cells": {}})
     for attribute, rows in table["cells"].items():
         metric = "balanced" if attribute == "gender" else "accuracy"
-        lines.append(f"- {attribute} before the finetuning {_percent(rows['before'][metric])}, after {_percent(rows['after'][metric])}.")
+        lines.append(
+            f"- {attribute} before the finetuning {_percent(rows['before'][metric])}, after {_percent(rows['after'][metric])}."
+        )
     critic = spec["metrics"].get("critic")
     if critic:
         lines.append(

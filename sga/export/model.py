@@ -30,7 +30,9 @@ class ExportSettings(Settings):
     """What the model folder says beside the networks."""
 
     name: str = Field("sga", description="name of the model")
-    gender_threshold: float = Field(0.5, ge=0, le=1, description="the judge's probability of the asked gender, from which it agrees")
+    gender_threshold: float = Field(
+        0.5, ge=0, le=1, description="the judge's probability of the asked gender, from which it agrees"
+    )
     max_attempts: int = Field(32, ge=1, description="draws a face may take unless told otherwise")
     micro_batch: int = Field(8, ge=1, le=256, description="rows of every pass through the networks")
     most_styles: int = Field(20_000, ge=1, description="styles of real faces that are kept, evenly over the training faces")
@@ -114,6 +116,10 @@ def build_model_folder(
 def _write_styles(workspace: Workspace, path: Path, style_size: int, most: int) -> None:
     table = workspace.table()
     table = table.select(table.in_split("train"))
+    selection = workspace.folder("gan") / "selection.npz"
+    if selection.is_file():  # the generator met the styles of these faces alone
+        with np.load(selection, allow_pickle=False) as stored:
+            table = table.select(stored["rows"])
     with np.load(workspace.folder("sfn") / "styles.npz", allow_pickle=False) as stored:
         row_of = {face: row for row, face in enumerate(stored["face"].tolist())}
         style = stored["style"]
@@ -131,7 +137,12 @@ def _provenance(workspace: Workspace) -> dict[str, Any]:
     stages = {stage: workspace.record(stage) for stage in ("faces", "ensemble", "sfn", "gan", "quality")}
     table: LabelTable = workspace.table()
     histograms = {h.attribute: {"values": h.counts, "sources": h.sources} for h in table.histograms()}
-    return {"faces": len(table), "labels": histograms, "stages": {name: made for name, made in stages.items() if made}, "torch": torch.__version__}
+    return {
+        "faces": len(table),
+        "labels": histograms,
+        "stages": {name: made for name, made in stages.items() if made},
+        "torch": torch.__version__,
+    }
 
 
 def _metrics(workspace: Workspace) -> dict[str, Any]:

@@ -233,8 +233,8 @@ class FaceModel:
             raise InputError(f"Expected gender codes 0 … {self.spec.gender.size - 1}, found {codes.min()} … {codes.max()}.")
         return self._generator(**inputs)["image"]
 
-    def judge(self, images: np.ndarray | Iterable[str | Path]) -> Verdict:
-        """Gender, attributes, style and quality of pictures: (n, size, size, 3) uint8 RGB, or paths of files of any size.
+    def judge(self, images: np.ndarray | Iterable[str | Path | np.ndarray]) -> Verdict:
+        """Gender, attributes, style and quality of pictures: (n, size, size, 3) uint8 RGB, or a list of such and of paths.
 
         Raises:
             InputError: another shape or dtype, or a file that is no picture.

@@ -14,10 +14,10 @@ from configs.errors import InputError
 __all__ = ["as_images"]
 
 
-def as_images(pictures: np.ndarray | Iterable[str | Path], size: int) -> np.ndarray:
-    """(n, size, size, 3) uint8 RGB from such an array, or from paths of pictures of any size.
+def as_images(pictures: np.ndarray | Iterable[str | Path | np.ndarray], size: int) -> np.ndarray:
+    """(n, size, size, 3) uint8 RGB from such an array, or from paths of pictures of any size and arrays (size, size, 3).
 
-    Pictures are turned upright, put onto white where transparent, cropped to a square and resized with anti-aliasing.
+    Files are turned upright, put onto white where transparent, cropped to a square and resized with anti-aliasing.
 
     Raises:
         InputError: another shape or dtype, no picture at all, or a file that is missing, damaged or too large.
@@ -32,7 +32,7 @@ def as_images(pictures: np.ndarray | Iterable[str | Path], size: int) -> np.ndar
         return array
     if isinstance(pictures, str | Path):
         pictures = [pictures]
-    images = [_open(Path(path), size) for path in pictures]
+    images = [as_images(one[None], size)[0] if isinstance(one, np.ndarray) else _open(Path(one), size) for one in pictures]
     if not images:
         raise InputError("Expected at least one picture, found none.")
     return np.stack(images)

@@ -28,8 +28,8 @@ class Perception(nn.Module):
         return [F.normalize(m.float(), dim=1) for m in maps]
 
     def forward(self, drawn: Tensor, real: Tensor) -> Tensor:
-        """Mean squared distance over places, summed over layers; the gradient flows into `drawn` alone."""
+        """(n,) squared distances, mean over places, summed over layers; the gradient flows into `drawn` alone."""
         with torch.no_grad():
             wanted = self.features(real)
-        distances = [(a - b).square().sum(dim=1).mean() for a, b in zip(self.features(drawn), wanted, strict=True)]
-        return torch.stack(distances).sum()
+        distances = [(a - b).square().sum(dim=1).mean(dim=(1, 2)) for a, b in zip(self.features(drawn), wanted, strict=True)]
+        return torch.stack(distances).sum(dim=0)

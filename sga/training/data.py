@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from classifiers.data import load_pixels, to_tensor
+from classifiers.data import Pictures, load_pixels, to_tensor
 from classifiers.runtime import batch_rows, weighted_rows
 from configs.errors import ConfigError, WorkspaceError
 from labeling.provenance import MISSING_CODE, Source
@@ -38,7 +38,7 @@ class TrainingFaces:
     """images uint8 (n, size, size, 3), may be memory-mapped; gender int64 (n,), -1 unknown; gender_weight float32 (n,), 0 where
     unknown; style float32 (n, style_size), standardised; schema: of the label table they come from."""
 
-    images: np.ndarray
+    images: np.ndarray | Pictures
     gender: np.ndarray
     gender_weight: np.ndarray
     style: np.ndarray
@@ -46,6 +46,11 @@ class TrainingFaces:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def select(self, rows: np.ndarray) -> TrainingFaces:
+        """The faces at (k,) int64 `rows`."""
+        parts = (part[rows] for part in (self.gender, self.gender_weight, self.style))
+        return TrainingFaces(Pictures(self.images, rows=rows), *parts, self.schema)
 
     def fingerprint(self) -> str:
         """Names the number and size of the faces, their labels and styles: all of the data but the pixels."""
@@ -89,8 +94,9 @@ def load_training_faces(workspace: Workspace, settings: GanSettings) -> Training
     """
     workspace.require("sfn")
     table = workspace.table()
-    table = table.select(table.in_split("train"))
-    images = load_pixels(workspace, table)
+    train = table.in_split("train")
+    images = Pictures(load_pixels(workspace, table), rows=np.flatnonzero(train))
+    table = table.select(train)
     if images.shape[1] != settings.size:
         raise WorkspaceError(
             f"Expected faces of {settings.size} px, found {images.shape[1]} px in {workspace.root}. "

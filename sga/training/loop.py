@@ -28,7 +28,7 @@ from sga.training.settings import GanSettings
 from sga.training.snapshot import save_generator
 from sga.training.state import RunState, Tally, open_run
 from sga.training.steps import discriminator_step, generate, generator_step, learning_rate_factor
-from sga.training.warm_start import Anchor, prepare_warm_start
+from sga.training.warm_start import Anchor, prepare_warm_start, select_faces
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -76,6 +76,10 @@ def train(
     faces = load_training_faces(workspace, settings) if faces is None else faces
     folder, device, first = workspace.folder("gan"), fabric.device, fabric.is_global_zero
     anchor = prepare_warm_start(workspace, settings, faces, fabric, progress=progress) if settings.warm_start else None
+    if anchor is not None and settings.selection < 1:
+        faces = faces.select(select_faces(folder, anchor, faces, settings, fabric))
+    else:
+        (folder / "selection.npz").unlink(missing_ok=True)
     state = open_run(folder, settings, faces, device, accept_changes=accept_changes)
     if first:
         _remove_leftovers(folder)

@@ -58,6 +58,12 @@ class GanSettings(Settings):
     discriminator: NetworkSettings = NetworkSettings(name="srresnet_discriminator")
     warm_start: WarmStartSettings | None = Field(None, description="first train the generator as a decoder; None = from noise")
 
+    selection: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="part of each gender's faces kept for the adversarial training: those the decoder draws best",
+    )
     images: int = Field(ge=1, description="length of the training, images")
     batch: int = Field(64, ge=2, description="faces a step, over all processes")
     learning_rate: float = Field(2e-4, gt=0, description="of the generator")
@@ -104,8 +110,8 @@ class GanSettings(Settings):
             raise ValueError("weights.style > 0 needs style_size > 0; for GA-GAN set both to 0")
         if self.style_prior == "empirical" and self.style_size == 0:
             raise ValueError("style_prior empirical needs style_size > 0")
-        if self.weights.anchor > 0 and self.warm_start is None:
-            raise ValueError("weights.anchor > 0 needs warm_start: the anchor asks its encoder")
+        if (self.weights.anchor > 0 or self.selection < 1) and self.warm_start is None:
+            raise ValueError("weights.anchor > 0 and selection < 1 need warm_start: they ask its decoder")
         if (self.penalty is None) != (self.weights.penalty == 0):
             raise ValueError("penalty null and weights.penalty 0 go together: set both, or neither")
         if not all(0 <= beta < 1 for beta in self.betas):

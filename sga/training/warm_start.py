@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from classifiers.runtime import RunLog, batch_rows, load_checkpoint, progress_bar, save_checkpoint, seed_step
 from classifiers.sfn import TRUNCATED_NORMAL_STD, load_sfn
 from configs.errors import DivergedError
-from configs.files import read_json, write_json
+from configs.files import atomic_path, read_json, write_json
 from labeling.workspace import Workspace
 from sga.augment import flip
 from sga.condition import truncated_normal
@@ -39,7 +39,7 @@ from sga.training.snapshot import load_weights, save_weights
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-__all__ = ["Anchor", "align_prior", "prepare_warm_start", "warm_start"]
+__all__ = ["Anchor", "align_prior", "prepare_warm_start", "select_faces", "warm_start"]
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,17 @@ class Anchor:
 
     def __call__(self, fabric: Fabric, generator: nn.Module, real: RealBatch) -> Tensor:
         """0-d: pixel and perceptual distance between real faces and what the generator makes of their encoded noise."""
+        return self.distances(fabric, generator, real).mean()
+
+    def distances(self, fabric: Fabric, generator: nn.Module, real: RealBatch) -> Tensor:
+        """(n,) the same, face by face."""
         gender = real.gender.clamp(min=0)
         with fabric.autocast():
             with torch.no_grad():
                 noise = self.encoder(real.images, generator.condition(gender, real.style))  # type: ignore[operator]
             drawn = generator(noise, gender, real.style).float()
             likeness = self.perception(drawn, real.images)
-        return self.settings.pixel * (drawn - real.images).abs().mean() + self.settings.perceptual * likeness
+        return self.settings.pixel * (drawn - real.images).abs().mean(dim=(1, 2, 3)) + self.settings.perceptual * likeness
 
 
 def prepare_warm_start(
@@ -75,7 +79,11 @@ def prepare_warm_start(
     network, _, _ = load_sfn(workspace.folder("sfn") / "network.safetensors")
     perception = Perception(network.backbone, asked.layers).to(device)
     files = folder / "warm_start.safetensors", folder / "warm_start_encoder.safetensors"
-    stamp = {"settings": asked.model_dump(mode="json"), "faces": faces.fingerprint(), "generator": settings.network_arguments("generator")}
+    stamp = {
+        "settings": asked.model_dump(mode="json"),
+        "faces": faces.fingerprint(),
+        "generator": settings.network_arguments("generator"),
+    }
     stamped = folder / "warm_start.json"
     if not (all(file.is_file() for file in files) and stamped.is_file() and read_json(stamped) == stamp):
         seed_step(settings.seed, -2)
@@ -90,7 +98,9 @@ def prepare_warm_start(
                     log.tick(seen, values)
 
             checkpoint = folder / "warm_start.checkpoint.pt"
-            warm_start(generator, encoder, perception, faces, asked, fabric, seed=settings.seed, checkpoint=checkpoint, on_step=on_step)
+            warm_start(
+                generator, encoder, perception, faces, asked, fabric, seed=settings.seed, checkpoint=checkpoint, on_step=on_step
+            )
         if fabric.is_global_zero:
             write_reconstructions(folder / "preview" / "warm_start.png", generator, encoder, faces, fabric)
             save_weights(encoder, files[1])
@@ -101,6 +111,43 @@ def prepare_warm_start(
     load_weights(encoder, files[1])
     encoder = encoder.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]
     return Anchor(encoder, perception, asked)
+
+
+@torch.no_grad()
+def select_faces(folder: Path, anchor: Anchor, faces: TrainingFaces, settings: GanSettings, fabric: Fabric) -> np.ndarray:
+    """(k,) int64 rows of the faces that the decoder draws best, the same part of each gender.
+
+    Instance selection (DeVries et al. 2020): where compute is short, odd poses and crowded pictures teach the networks little and
+    cost them much. Kept in `gan/selection.npz`, so that a run continues on the same faces.
+    """
+    path = folder / "selection.npz"
+    if path.is_file():
+        with np.load(path, allow_pickle=False) as stored:
+            if str(stored["faces"]) == faces.fingerprint() and float(stored["part"]) == settings.selection:
+                kept: np.ndarray = stored["rows"]
+                return kept
+    generator = make_network("generator", settings.generator.name, **settings.network_arguments("generator"))
+    load_weights(generator, folder / "warm_start.safetensors")
+    generator = generator.to(fabric.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    seed_step(settings.seed, -3)
+    distances = np.concatenate(
+        [
+            anchor.distances(fabric, generator, faces.batch(rows, fabric.device)).float().cpu().numpy()
+            for rows in np.array_split(np.arange(len(faces)), max(1, len(faces) // 128))
+        ]
+    )
+    rows = [np.flatnonzero(faces.gender == gender) for gender in (-1, 0, 1)]
+    best = [group[np.argsort(distances[group], kind="stable")[: round(settings.selection * len(group))]] for group in rows]
+    chosen = np.sort(np.concatenate(best))
+    with atomic_path(path) as temporary, temporary.open("wb") as handle:
+        np.savez(
+            handle,
+            allow_pickle=False,
+            rows=chosen,
+            faces=np.array(faces.fingerprint()),
+            part=np.array(settings.selection),
+        )
+    return chosen
 
 
 def _rate(settings: WarmStartSettings, seen: int) -> float:
@@ -153,7 +200,7 @@ def warm_start(
             mean, log_variance = encoder.posterior(real)
             code = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
             drawn = generator(code, batch.gender.clamp(min=0), batch.style).float()
-            likeness = perception(drawn, real)
+            likeness = perception(drawn, real).mean()
         pixel = (drawn - real).abs().mean()
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
         loss = settings.pixel * pixel + settings.perceptual * likeness + settings.kl * kl
@@ -172,14 +219,18 @@ def warm_start(
 
 
 @torch.no_grad()
-def align_prior(generator: SRResNetGenerator, encoder: Encoder, faces: TrainingFaces, fabric: Fabric, most: int = 16_384) -> None:
+def align_prior(
+    generator: SRResNetGenerator, encoder: Encoder, faces: TrainingFaces, fabric: Fabric, most: int = 16_384
+) -> None:
     """Fold the map from the prior (truncated normal, no condition) to the posterior of all faces into the generator's first layer.
 
     z = A·c + b + L·n / σ: A and b by least squares of the posterior means on the condition c, L·Lᵀ the covariance that is left
     (posterior variances included), σ the prior's standard deviation.
     """
     means, variances, conditions = [], [], []
-    for rows in np.array_split(np.linspace(0, len(faces) - 1, min(most, len(faces))).astype(np.int64), max(1, min(most, len(faces)) // 256)):
+    for rows in np.array_split(
+        np.linspace(0, len(faces) - 1, min(most, len(faces))).astype(np.int64), max(1, min(most, len(faces)) // 256)
+    ):
         batch = faces.batch(rows, fabric.device)
         with fabric.autocast():
             mean, log_variance = encoder.posterior(batch.images)
@@ -209,7 +260,9 @@ def align_prior(generator: SRResNetGenerator, encoder: Encoder, faces: TrainingF
 
 
 @torch.no_grad()
-def write_reconstructions(path: Path, generator: nn.Module, encoder: Encoder, faces: TrainingFaces, fabric: Fabric, count: int = 12) -> None:
+def write_reconstructions(
+    path: Path, generator: nn.Module, encoder: Encoder, faces: TrainingFaces, fabric: Fabric, count: int = 12
+) -> None:
     """Three rows: real faces, what the decoder makes of them, and other noise under their conditions. Stays in the workspace."""
     rows = np.linspace(0, len(faces) - 1, count).astype(np.int64)
     batch = faces.batch(rows, fabric.device)

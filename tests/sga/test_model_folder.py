@@ -149,6 +149,12 @@ def test_the_default_model_draws() -> None:
     assert sum(len(content) for content in model.folder.read_all().values()) <= 25e6
     faces = model.generate("any", 5, seed=1)
     assert [face.png() for face in faces[:3]] == [face.png() for face in model.generate("any", 3, seed=1)]
+    latents = [model.draw(3, index, gender="any") for index in range(13)]
+    noise, style = np.stack([one.noise for one in latents]), np.stack([one.style for one in latents])
+    gender = np.array([one.gender for one in latents])
+    images = model.render(noise, gender, style)
+    assert (model.render(noise[::-1], gender[::-1], style[::-1]) == images[::-1]).all()
+    assert (model.judge(images[::-1]).quality == model.judge(images).quality[::-1]).all()
     one, other = (FaceModel.load(threads=threads).generate("female", 3, seed=2) for threads in (1, 2))
     assert [face.png() for face in one] == [face.png() for face in other]
     assert model.avatar("user-42").png() == model.avatar("user-42").png()

@@ -1,0 +1,81 @@
+"""The file of probabilities per face, attribute and member."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from configs.errors import WorkspaceError
+from labeling.predictions import Predictions, mutual_information
+
+
+def some(n: int = 5) -> Predictions:
+    rng = np.random.default_rng(0)
+    told = {name: rng.dirichlet(np.ones(k), size=(n, 2)).astype(np.float32) for name, k in (("gender", 2), ("hair", 12))}
+    faces = np.array([f"{i:064x}" for i in range(n)], dtype=object)
+    return Predictions(faces, ("resnet", "densenet"), told, np.arange(n) % 2 == 0)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    wrote = some()
+    wrote.save(tmp_path / "predictions.npz")
+    read = Predictions.load(tmp_path / "predictions.npz")
+    assert read.faces.tolist() == wrote.faces.tolist()
+    assert read.members == wrote.members
+    assert read.out_of_fold.tolist() == wrote.out_of_fold.tolist()
+    assert list(read.probabilities) == ["gender", "hair"]
+    for name, told in wrote.probabilities.items():
+        assert read.probabilities[name].dtype == np.float32
+        np.testing.assert_allclose(read.probabilities[name], told, atol=5e-4)
+        np.testing.assert_allclose(read.mean(name), told.mean(axis=1), atol=5e-4)
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.npz"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK no archive", b"\x93NUMPY"])
+def test_what_cannot_be_read_says_what_to_type(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(WorkspaceError, match="sga complete"):
+        Predictions.load(path)
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    some(200).save(tmp_path / "whole.npz")
+    whole = (tmp_path / "whole.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(WorkspaceError, match="sga complete"):
+        Predictions.load(tmp_path / "cut.npz")
+    flipped = bytearray(whole)
+    for place in range(len(whole) // 2, len(whole) // 2 + 40):
+        flipped[place] ^= 0xFF
+    (tmp_path / "flipped.npz").write_bytes(flipped)
+    with pytest.raises(WorkspaceError, match="sga complete"):
+        Predictions.load(tmp_path / "flipped.npz")
+
+
+def test_objects_are_not_unpickled(tmp_path: Path) -> None:
+    with (tmp_path / "predictions.npz").open("wb") as handle:
+        np.savez(handle, faces=np.array([{"a": 1}], dtype=object), members=["a"], out_of_fold=[True])
+    with pytest.raises(WorkspaceError):
+        Predictions.load(tmp_path / "predictions.npz")
+
+
+def test_mutual_information_is_zero_where_members_agree() -> None:
+    agreed = np.array([[[0.5, 0.5], [0.5, 0.5]], [[0.9, 0.1], [0.9, 0.1]], [[1.0, 0.0], [1.0, 0.0]]])
+    np.testing.assert_allclose(mutual_information(agreed), 0, atol=1e-6)
+
+
+def test_mutual_information_is_one_where_members_are_sure_of_different_values() -> None:
+    two = np.array([[[1.0, 0.0], [0.0, 1.0]]])
+    three = np.eye(4)[None, :3]
+    assert mutual_information(two)[0] == pytest.approx(1, abs=1e-6)
+    assert mutual_information(three)[0] == pytest.approx(1, abs=1e-6)
+    assert mutual_information(np.array([[[0.8, 0.2], [0.2, 0.8]]]))[0] == pytest.approx(0.2781, abs=1e-3)  # 1 - H(0.8) in bits
+
+
+def test_disagreement_orders_faces() -> None:
+    told = np.array([[[0.9, 0.1], [0.8, 0.2]], [[0.9, 0.1], [0.1, 0.9]]], dtype=np.float32)
+    predictions = Predictions(np.array(["a", "b"]), ("x", "y"), {"gender": told}, np.zeros(2, bool))
+    assert predictions.disagreement("gender")[0] < predictions.disagreement("gender")[1]
+    assert predictions.disagreement("gender").dtype == np.float32

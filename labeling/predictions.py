@@ -45,7 +45,6 @@ class Predictions:
                 faces=self.faces.astype("U64"),
                 members=np.asarray(self.members, dtype=np.str_),
                 out_of_fold=self.out_of_fold,
-                allow_pickle=False,
                 **arrays,
             )
 

@@ -129,7 +129,7 @@ def _write_styles(workspace: Workspace, path: Path, style_size: int, most: int) 
     if style_size:
         arrays["style"] = style[[row_of[face] for face in kept.faces]].astype(np.float16)
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
-        np.savez_compressed(handle, allow_pickle=False, **arrays)
+        np.savez_compressed(handle, **arrays)
 
 
 def _provenance(workspace: Workspace) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def fixed_conditions(folder: Path, settings: GanSettings, prior: ConditionPrior,
         if style is not None:
             arrays["style"] = style.numpy()
         with atomic_path(path) as temporary, temporary.open("wb") as handle:
-            np.savez(handle, allow_pickle=False, **arrays)
+            np.savez(handle, **arrays)
     return condition
 
 

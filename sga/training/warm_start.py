@@ -142,7 +142,6 @@ def select_faces(folder: Path, anchor: Anchor, faces: TrainingFaces, settings: G
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
         np.savez(
             handle,
-            allow_pickle=False,
             rows=chosen,
             faces=np.array(faces.fingerprint()),
             part=np.array(settings.selection),

@@ -33,6 +33,7 @@ TINY = (
     "launch={accelerator: cpu, threads: 1}",
     "images=40",
     "warm_start=null",
+    "selection=1",
     "weights.anchor=0",
 )
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -32,8 +36,34 @@ class Backbone(nn.Module):
         return features
 
 
+_REACH_SECONDS = 5
+
+
+@contextmanager
+def _quick_offline() -> Iterator[None]:
+    """Where the hub cannot be reached, read its cache alone: its client would retry every file for most of a minute."""
+    from huggingface_hub import constants
+
+    was = constants.HF_HUB_OFFLINE
+    try:
+        if not was:
+            try:
+                urllib.request.urlopen(
+                    urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=_REACH_SECONDS
+                ).close()
+            except urllib.error.HTTPError:
+                pass  # it answered
+            except OSError:
+                constants.HF_HUB_OFFLINE = True
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = was
+
+
 def build_backbone(name: str, *, pretrained: bool = False, **arguments: Any) -> Backbone:
-    """A backbone by its timm name, such as `resnet18`, `densenet121` or `seresnet50`. arguments: timm's own, such as growth_rate.
+    """A backbone by its timm name, such as `resnet18`, `densenet121` or `seresnet50`.
+
+    arguments: timm's own, such as growth_rate. pretrained: from the hub's cache or, once, from the network.
 
     Raises:
         ConfigError: timm knows no such name, or not these arguments.
@@ -48,7 +78,8 @@ def build_backbone(name: str, *, pretrained: bool = False, **arguments: Any) -> 
         close = ", ".join(difflib.get_close_matches(name, timm.list_models(), n=3)) or "resnet18, densenet121, seresnet50"
         raise ConfigError(f"Expected the name of a timm backbone, found {name!r}. Near it: {close}.")
     try:
-        network = timm.create_model(name, pretrained=pretrained, num_classes=0, **arguments)
+        with _quick_offline() if pretrained else nullcontext():
+            network = timm.create_model(name, pretrained=pretrained, num_classes=0, **arguments)
     except TypeError as error:
         raise ConfigError(f"Expected arguments that timm's {name} takes, found {arguments} ({error}).") from error
     except Exception as error:  # each hub client raises its own kind when it cannot download

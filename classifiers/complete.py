@@ -57,6 +57,7 @@ def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool
     folder, fabric = workspace.folder("ensemble"), launch(settings.launch)
     inputs = fingerprint(table_fingerprint(table, completed=False), settings.model_dump_json())
     _forget_other_runs(folder, inputs)
+    workspace.begin("ensemble")
 
     said: dict[str, list[np.ndarray]] = {name: [] for name in names}
     single: dict[str, dict[str, np.ndarray]] = {name: {} for name in names}
@@ -85,8 +86,7 @@ def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool
     averaged = {name: np.stack(said[name], axis=1) for name in names}
     held_out, out_of_fold = _tables(table, names, averaged, single, met, trained, list(settings.members))
     for name in names:
-        blank = ~table.labelled(name)
-        shares[name], _ = shift_prior(averaged[name].mean(axis=1)[blank], met[name])
+        shares[name] = _shares_of_unlabelled(table, name, averaged[name].mean(axis=1), met[name], trained)
         probabilities[name] = reweigh(averaged[name], met[name], shares[name]).astype(np.float32)
         filled[name] = _fill(table, name, probabilities[name].mean(axis=1), settings.min_confidence)
     Predictions(table.faces, tuple(settings.members), probabilities, trained).save(folder / "predictions.npz")
@@ -151,6 +151,21 @@ def _train(folder, member, table, pixels, settings, fabric, bar, log) -> list[Pa
             log.tick(seen, {f"{label}/{name}": value for name, value in values.items()})
 
     return train_member(folder, member, table, pixels, settings, fabric, on_step)
+
+
+def _shares_of_unlabelled(table: LabelTable, name: str, mean: np.ndarray, met: np.ndarray, trained: np.ndarray) -> np.ndarray:
+    """(size,) class shares of the faces without a label, by EM; mean: (n, size), the ensemble's probabilities.
+
+    EM on classifiers that know little ends in one class alone. What it says of the labelled faces, whose shares are known,
+    tells how far to trust it: the rest of the trust goes to the labelled faces' own shares.
+    """
+    known = table.labelled(name) & trained
+    counts = np.bincount(table.codes(name)[known], minlength=table.schema[name].size)
+    labelled = counts / counts.sum()
+    distance = float(np.abs(shift_prior(mean[known], met)[0] - labelled).sum() / 2)
+    found, _ = shift_prior(mean[~table.labelled(name)], met)
+    blended: np.ndarray = (1 - distance) * found + distance * labelled
+    return blended
 
 
 def _fill(table: LabelTable, name: str, mean: np.ndarray, min_confidence: float) -> int:

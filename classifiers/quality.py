@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from classifiers.data import Pictures, load_pixels
 from classifiers.heads import probabilities
@@ -40,6 +40,13 @@ class QualitySettings(Settings):
     seed: int = Field(0, ge=0)
     fit: FitSettings = FitSettings(images=10_000, learning_rate=2e-4, loss=LossWeights(gender=1, style=1, quality=2))
     launch: LaunchSettings = LaunchSettings()
+
+
+    @model_validator(mode="after")
+    def _learns(self) -> QualitySettings:
+        if self.fit.loss.quality == 0:
+            raise ValueError("fit.loss.quality must be above 0: it is what this stage learns")
+        return self
 
 
 @dataclass(frozen=True)
@@ -152,10 +159,14 @@ def tune(
     before, _, sfn_settings = load_sfn(workspace.folder("sfn") / "network.safetensors")
     accuracy, correlation = _compare(table, data.pixels, before, network, fabric)
     folder = workspace.folder("quality")
+    workspace.begin("quality")
     save_sfn(folder / "judge.safetensors", network, table.schema, sfn_settings)
     accuracy.save(folder / "accuracy")
     facts: dict[str, Any] = {"threshold": calibration.threshold, "levels": calibration.levels, "rates": calibration.rates}
-    write_json(folder / "calibration.json", {**facts, "labels": calibration.labels, "style_correlation": correlation if np.isfinite(correlation) else None})
+    write_json(
+        folder / "calibration.json",
+        {**facts, "labels": calibration.labels, "style_correlation": correlation if np.isfinite(correlation) else None},
+    )
     output = fingerprint((folder / "judge.safetensors").read_bytes().hex(), calibration.threshold)
     workspace.finish("quality", output, settings.model_dump(mode="json"), labels=calibration.labels)
     return QualityReport(calibration, accuracy, correlation)

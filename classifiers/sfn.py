@@ -161,6 +161,7 @@ def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = T
         task = bar.add_task("style of every face", total=len(table), note="")
         logits, styles = describe(network, pixels, np.arange(len(table)), fabric, lambda count: bar.advance(task, count))
     mean, scale = standardise(network, styles[data.rows])
+    workspace.begin("sfn")
     save_sfn(folder / "network.safetensors", network, schema, settings)
     with atomic_path(folder / "styles.npz") as temporary, temporary.open("wb") as handle:
         np.savez(handle, face=table.faces.astype("U64"), style=((styles - mean) / scale).astype(np.float32))
@@ -228,7 +229,7 @@ def describe(
         feature = network.features(images)
         return torch.cat([network.heads(feature).float(), feature.float()], dim=1)
 
-    out = predict_logits(both, pixels, rows, fabric, on_batch=on_batch)
+    out = predict_logits(both, pixels, rows, fabric, mirror=True, on_batch=on_batch)
     width = network.heads.out_features
     return out[:, :width], out[:, width:]
 

@@ -216,14 +216,17 @@ def predict_logits(
     rows: np.ndarray,
     fabric: Fabric,
     batch: int = 256,
+    mirror: bool = False,
     on_batch: Callable[[int], None] = lambda count: None,
 ) -> np.ndarray:
-    """(k, width) float32 of `network` on pixels[rows], averaged over the picture and its mirror image."""
+    """(k, width) float32 of `network` on pixels[rows]. mirror: average over each picture and its mirror image."""
     out = []
     for start in range(0, len(rows), batch):
         images = to_tensor(pixels[rows[start : start + batch]], fabric.device)
         with fabric.autocast():
-            both = (network(images).float() + network(images.flip(3)).float()) / 2
-        out.append(both.cpu().numpy())
+            said = network(images).float()
+            if mirror:
+                said = (said + network(images.flip(3)).float()) / 2
+        out.append(said.cpu().numpy())
         on_batch(len(images))
     return np.concatenate(out) if out else np.zeros((0, 0), dtype=np.float32)

@@ -36,6 +36,10 @@ class Attribute(Settings):
             raise ValueError(f"{self.name}: at least two different values are needed, found {list(self.values)}")
         if {"unknown", ""} & set(self.values):
             raise ValueError(f"{self.name}: 'unknown' and the empty text mean no label and cannot be values")
+        if (self.role == "quality") != (self.kind == "ordinal"):
+            raise ValueError(f"{self.name}: quality is ordinal and nothing else is, found role {self.role}, kind {self.kind}")
+        if self.role == "gender" and self.kind != "exclusive":
+            raise ValueError(f"{self.name}: gender is exclusive, found kind {self.kind}")
         if self.kind == "independent" and self.values != ("no", "yes"):
             raise ValueError(f"{self.name}: an independent attribute has the values no and yes, found {list(self.values)}")
         return self

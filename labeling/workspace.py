@@ -29,7 +29,7 @@ class Stage:
 STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
-        Stage("faces", "ingest", ()),
+        Stage("faces", "ingest PATH", ()),
         Stage("ensemble", "complete", ("faces",)),
         Stage("sfn", "sfn", ("ensemble",)),
         Stage("gan", "train", ("sfn",)),
@@ -49,6 +49,7 @@ class Workspace:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
+        self._begun: dict[str, dict[str, str]] = {}
 
     @property
     def labels_path(self) -> Path:
@@ -66,7 +67,17 @@ class Workspace:
     def record(self, stage: str) -> dict[str, Any] | None:
         """What `finish` wrote, or None while the stage is not done."""
         path = self.folder(stage) / "stage.json"
-        return read_json(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        record: dict[str, Any] = read_json(path)
+        if not isinstance(record, dict) or not {"output", "inputs", "finished"} <= record.keys():
+            raise WorkspaceError(f"Expected the record of a stage in {path}, found another JSON. Remove it and run the stage again.")
+        return record
+
+    def begin(self, stage: str) -> None:
+        """Note what the stage reads and take back its record: from here on its files are being overwritten."""
+        self._begun[stage] = self._inputs(stage)
+        (self.folder(stage) / "stage.json").unlink(missing_ok=True)
 
     def finish(self, stage: str, output: str, settings: dict[str, Any], **facts: Any) -> None:
         """Mark a stage done. output: fingerprint of what it made; settings: resolved; facts: whatever a reader wants to know."""
@@ -75,7 +86,8 @@ class Workspace:
             {
                 "stage": stage,
                 "output": output,
-                "inputs": self._inputs(stage),
+                # As they were when the stage began: an earlier stage may have been done again meanwhile.
+                "inputs": self._begun.pop(stage, None) or self._inputs(stage),
                 "settings": settings,
                 "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 **facts,
@@ -86,7 +98,7 @@ class Workspace:
         return {need: (self.record(need) or {}).get("output", "") for need in STAGES[stage].needs}
 
     def require(self, stage: str) -> dict[str, Any]:
-        """The record of a stage that must be done.
+        """The record of a stage that must be done, from inputs that are still here.
 
         Raises:
             WorkspaceError: it is not; says what to type.
@@ -96,6 +108,11 @@ class Workspace:
             raise WorkspaceError(
                 f"Expected the stage {stage} to be done in {self.root}, found no {self.folder(stage) / 'stage.json'}. "
                 f"Type first: sga {STAGES[stage].command} --workspace {self.root}"
+            )
+        if self.state(stage) == "stale":
+            raise WorkspaceError(
+                f"Expected the stage {stage} of {self.root} to be made from what is there now, found it made from earlier inputs. "
+                f"Type: sga status --workspace {self.root}, and run the stale stages again."
             )
         return record
 

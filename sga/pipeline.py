@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from configs.errors import ConfigError
-from configs.loader import load_settings
+from configs.loader import load_settings, make_settings
 from configs.settings import Settings
 from labeling.workspace import STAGES, Workspace
 
+if TYPE_CHECKING:
+    from sga.training import GanSettings
+
 __all__ = ["PipelineSettings", "StageState", "run", "status"]
+
+_PRESETS = ("ensemble", "sfn", "gan", "quality", "model")
+"""Stages whose presets can be overridden."""
 
 
 class PipelineSettings(Settings):
@@ -49,21 +55,9 @@ def run(
     """Run every stage that is not done, in order; the same call again goes on where it stopped.
 
     Raises:
-        ConfigError: neither samples nor paths.
+        ConfigError: neither samples nor paths, or settings of any stage that are wrong: before the first one begins.
     """
-    steps: dict[str, Callable[[], object]] = {
-        "faces": lambda: _ingest(workspace, settings),
-        "ensemble": lambda: _complete(workspace, settings, progress),
-        "sfn": lambda: _sfn(workspace, settings, progress),
-        "gan": lambda: _train(workspace, settings, progress),
-        "quality": lambda: _tune(workspace, settings, progress),
-        "model": lambda: _export(workspace, settings),
-    }
-    if settings.samples is None and not settings.paths:
-        raise ConfigError("Expected samples or paths in the run's YAML, found neither. Add, for example, paths: [faces/]")
-    unknown = sorted(set(settings.overrides) - set(STAGES))
-    if unknown:
-        raise ConfigError(f"Expected overrides of the stages {', '.join(STAGES)}, found {', '.join(unknown)}.")
+    steps = _steps(workspace, settings, progress)
     for name, step in steps.items():
         if workspace.state(name) == "done":
             announce(f"{name}: done")
@@ -82,52 +76,58 @@ def status(workspace: Workspace) -> list[StageState]:
     return states
 
 
-def _ingest(workspace: Workspace, settings: PipelineSettings) -> None:
-    from labeling.ingest import IngestSettings, ingest
-
-    paths, labels = [Path(path) for path in settings.paths], settings.labels
-    if settings.samples is not None:
-        from labeling.samples import SampleSettings, write_samples
-
-        folder = workspace.root / "samples"
-        write_samples(SampleSettings.model_validate(settings.samples), folder)
-        paths, labels = [folder / "faces"], str(folder / "labels.csv")
-    ingest(paths, workspace.root, IngestSettings.model_validate(settings.ingest), labels)
-
-
-def _complete(workspace: Workspace, settings: PipelineSettings, progress: bool) -> None:
+def _steps(workspace: Workspace, settings: PipelineSettings, progress: bool) -> dict[str, Callable[[], object]]:
+    """What each stage does, by name. All settings are read here: a typo in the last stage must not show after hours."""
     from classifiers.complete import complete
     from classifiers.ensemble import EnsembleSettings
-
-    chosen = load_settings(EnsembleSettings, "ensemble", settings.ensemble, settings.overrides.get("ensemble", ()))
-    complete(workspace, chosen, progress=progress)
-
-
-def _sfn(workspace: Workspace, settings: PipelineSettings, progress: bool) -> None:
-    from classifiers.sfn import SfnSettings, train_sfn
-
-    train_sfn(workspace, load_settings(SfnSettings, "sfn", settings.sfn, settings.overrides.get("sfn", ())), progress=progress)
-
-
-def _train(workspace: Workspace, settings: PipelineSettings, progress: bool) -> None:
-    from sga.training import GanSettings, train
-
-    result = train(
-        workspace, load_settings(GanSettings, "gan", settings.gan, settings.overrides.get("gan", ())), progress=progress
-    )
-    if not result.finished:
-        raise KeyboardInterrupt
-
-
-def _tune(workspace: Workspace, settings: PipelineSettings, progress: bool) -> None:
     from classifiers.quality import QualitySettings
-    from sga.quality import tune_judge
-
-    chosen = load_settings(QualitySettings, "quality", settings.quality, settings.overrides.get("quality", ()))
-    tune_judge(workspace, chosen, [Path(path) for path in settings.quality_labels], progress=progress)
-
-
-def _export(workspace: Workspace, settings: PipelineSettings) -> None:
+    from classifiers.sfn import SfnSettings, train_sfn
     from sga.export.model import ExportSettings, export
+    from sga.quality import tune_judge
+    from sga.training import GanSettings
 
-    export(workspace, load_settings(ExportSettings, "export", settings.export, settings.overrides.get("model", ())))
+    if settings.samples is None and not settings.paths:
+        raise ConfigError("Expected samples or paths in the run's YAML, found neither. Add, for example, paths: [faces/]")
+    changed = settings.overrides
+    unknown = sorted(set(changed) - set(_PRESETS))
+    if unknown:
+        raise ConfigError(f"Expected overrides of the stages {', '.join(_PRESETS)}, found {', '.join(unknown)}.")
+
+    ensemble = load_settings(EnsembleSettings, "ensemble", settings.ensemble, changed.get("ensemble", ()))
+    sfn = load_settings(SfnSettings, "sfn", settings.sfn, changed.get("sfn", ()))
+    gan = load_settings(GanSettings, "gan", settings.gan, changed.get("gan", ()))
+    quality = load_settings(QualitySettings, "quality", settings.quality, changed.get("quality", ()))
+    exported = load_settings(ExportSettings, "export", settings.export, changed.get("model", ()))
+    labels = [Path(path) for path in settings.quality_labels]
+    return {
+        "faces": _faces(workspace, settings),
+        "ensemble": lambda: complete(workspace, ensemble, progress=progress),
+        "sfn": lambda: train_sfn(workspace, sfn, progress=progress),
+        "gan": lambda: _train(workspace, gan, progress),
+        "quality": lambda: tune_judge(workspace, quality, labels, progress=progress),
+        "model": lambda: export(workspace, exported),
+    }
+
+
+def _faces(workspace: Workspace, settings: PipelineSettings) -> Callable[[], object]:
+    from labeling.ingest import IngestSettings, ingest
+
+    wanted = make_settings(IngestSettings, settings.ingest, "ingest of the run")
+    if settings.samples is None:
+        return lambda: ingest(settings.paths, workspace.root, wanted, settings.labels)
+    from labeling.samples import SampleSettings, write_samples
+
+    drawn, folder = make_settings(SampleSettings, settings.samples, "samples of the run"), workspace.root / "samples"
+
+    def step() -> None:
+        report = write_samples(drawn, folder)
+        ingest([report.faces], workspace.root, wanted, report.labels)
+
+    return step
+
+
+def _train(workspace: Workspace, settings: GanSettings, progress: bool) -> None:
+    from sga.training import train
+
+    if not train(workspace, settings, progress=progress).finished:
+        raise KeyboardInterrupt

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,9 +20,12 @@ from sga.export.model import ExportSettings, build_model_folder
 from sga.generation.face_model import FaceModel
 from sga.generation.sheet import Cell, contact_sheet
 
-__all__ = ["Drawn", "draw_for_labels", "draft_model", "tune_judge"]
+__all__ = ["Drawn", "draft_model", "draw_for_labels", "tune_judge"]
 
+Key: TypeAlias = tuple[int, int, str]
 _COLUMNS = ("seed", "index", "gender")
+_GENERATOR = "generator"
+"""Column that names the generator which drew a face. It may be left out: then the labels are of the one that is here now."""
 _SHEET = 49
 
 
@@ -35,12 +40,12 @@ class Drawn:
 
 def draft_model(workspace: Workspace) -> FaceModel:
     """The workspace's generator with the untuned SFN as its judge; made anew when the generator is another."""
-    made = workspace.require("gan")
+    made = "/".join(workspace.require(stage)["output"] for stage in ("sfn", "gan"))
     folder, stamp = workspace.folder("quality") / "draft", workspace.folder("quality") / "draft.txt"
-    if not (folder / "model.json").is_file() or not stamp.is_file() or stamp.read_text() != made["output"]:
+    if not (folder / "model.json").is_file() or not stamp.is_file() or stamp.read_text() != made:
         network, _, _ = load_sfn(workspace.folder("sfn") / "network.safetensors")
         build_model_folder(workspace, folder, network, {"quality": 0.0, "gender": 0.0}, ExportSettings(name="draft"), {})
-        stamp.write_text(made["output"])
+        stamp.write_text(made)
     return FaceModel.load(folder)
 
 
@@ -56,14 +61,11 @@ def draw_for_labels(workspace: Workspace, count: int, seed: int) -> Drawn:
     folder = workspace.folder("quality")
     path = folder / f"to-label-{seed}.csv"
     quality = model.spec.quality
-    if path.is_file() and any(row.get(quality.name) for row in _read(path, quality)):
+    if path.is_file() and any(row[quality.name] for row in _read(path, quality, model.spec.gender)):
         raise InputError(f"Expected no labels in {path} yet, found some. Type another --seed, and label those faces too.")
     keys = [(seed, index, model.spec.gender.values[index % model.spec.gender.size]) for index in range(count)]
     images = _draw(model, keys)
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle)
-        writer.writerow([*_COLUMNS, quality.name])
-        writer.writerows([*key, ""] for key in keys)
+    _write(path, quality, dict.fromkeys(keys, ""), workspace.require("gan")["output"])
     sheets = []
     for start in range(0, count, _SHEET):
         part = range(start, min(count, start + _SHEET))
@@ -79,54 +81,76 @@ def tune_judge(workspace: Workspace, settings: QualitySettings, labels: list[Pat
     """Take in the labels of CSV files (kept in `quality/labels.csv`, newest wins), draw their faces again and tune the judge.
 
     Raises:
-        InputError: a file without the columns seed, index, gender and quality, or with an unknown value.
+        InputError: a file without the columns seed, index, gender and quality, with an unknown value, or of another generator.
     """
-    quality = workspace.table().schema.with_role("quality")[0]
+    made = workspace.require("gan")
+    schema = workspace.table().schema
+    quality, gender = schema.with_role("quality")[0], schema.with_role("gender")[0]
     kept = workspace.folder("quality") / "labels.csv"
-    known: dict[tuple[int, int, str], str] = {}
+    known: dict[Key, str] = {}
     for path in [*([kept] if kept.is_file() else []), *labels]:
-        for row in _read(path, quality):
-            if row[quality.name]:
-                quality.code(row[quality.name])
-                known[(int(row["seed"]), int(row["index"]), row["gender"])] = row[quality.name]
+        rows = _read(path, quality, gender)
+        other = sorted({row.get(_GENERATOR) or made["output"] for row in rows} - {made["output"]})
+        if other and path == kept:  # the same seeds draw other faces now
+            kept.replace(kept.with_name(f"labels-{other[0]}.csv"))
+            continue
+        if other:
+            raise InputError(
+                f"Expected labels of this workspace's generator ({made['output']}) in {path}, found those of {other[0]}, which "
+                f"drew other faces. Type: sga quality draw --seed NUMBER --workspace {workspace.root}, and label those."
+            )
+        known |= {(int(row["seed"]), int(row["index"]), row["gender"]): row[quality.name] for row in rows if row[quality.name]}
     generated = None
     if known:
         keys = sorted(known)
-        with atomic_path(kept) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
-            writer = csv.writer(handle)
-            writer.writerow([*_COLUMNS, quality.name])
-            writer.writerows([*key, known[key]] for key in keys)
+        images = _draw(draft_model(workspace), keys)
+        _write(kept, quality, {key: known[key] for key in keys}, made["output"])
         codes = np.asarray([quality.code(known[key]) for key in keys], dtype=np.int64)
         names = np.asarray(["/".join(map(str, key)) for key in keys], dtype=object)
-        generated = LabelledFaces(_draw(draft_model(workspace), keys), codes, names)
+        generated = LabelledFaces(images, codes, names)
     return tune(workspace, settings, generated, progress=progress)
 
 
-def _draw(model: FaceModel, keys: list[tuple[int, int, str]]) -> np.ndarray:
+def _draw(model: FaceModel, keys: list[Key]) -> np.ndarray:
     """(n, size, size, 3) uint8: the first attempt of each face, unjudged."""
     latents = [model.draw(seed, index, 0, gender) for seed, index, gender in keys]
     genders = [one.gender for one in latents]
     return model.render(np.stack([one.noise for one in latents]), genders, np.stack([one.style for one in latents]))
 
 
-def _read(path: Path, quality: Attribute) -> list[dict[str, str]]:
+def _write(path: Path, quality: Attribute, labels: Mapping[Key, str], generator: str) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow([*_COLUMNS, quality.name, _GENERATOR])
+        writer.writerows([*key, label, generator] for key, label in labels.items())
+
+
+def _read(path: Path, quality: Attribute, gender: Attribute) -> list[dict[str, str]]:
+    """The rows of a CSV, their cells checked."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle)
+            reader = csv.DictReader(handle, restval="")
             rows = list(reader)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"Expected a CSV of labels at {path}, found none that can be read ({error}). Check the path."
         ) from error
     wanted = {*_COLUMNS, quality.name}
     if not wanted <= set(reader.fieldnames or []):
         raise InputError(
-            f"Expected the columns {', '.join([*_COLUMNS, quality.name])} in {path}, found {', '.join(reader.fieldnames or ['none'])}. "
-            "Type: sga quality draw, which writes such a file."
+            f"Expected the columns {', '.join([*_COLUMNS, quality.name])} in {path}, "
+            f"found {', '.join(reader.fieldnames or ['none'])}. Type: sga quality draw, which writes such a file."
         )
     for number, row in enumerate(rows, start=2):
-        if not (row["seed"].isdigit() and row["index"].isdigit()):
+        place = f"row {number} of {path}"
+        if not (row["seed"].isdecimal() and row["index"].isdecimal()) or int(row["seed"]) >= 2**64:
             raise InputError(
-                f"Expected whole numbers for seed and index in row {number} of {path}, found {row['seed']!r}, {row['index']!r}."
+                f"Expected whole numbers for seed and index in {place}, found {row['seed']!r}, {row['index']!r}. "
+                "Correct that row."
             )
+        for attribute, value in ((gender, row["gender"]), (quality, row[quality.name] or quality.values[0])):
+            try:
+                attribute.code(value)
+            except InputError as error:
+                raise InputError(f"{error} (in {place})") from None
     return rows

@@ -12,7 +12,7 @@ __all__ = ["run"]
 
 
 def run(
-    preset: Annotated[str, typer.Argument(help="Preset of a run (smoke, faces) or a YAML file.")],
+    preset: Annotated[str, typer.Argument(help="Preset of a run (smoke, faces-cpu, faces-gpu) or a YAML file.")],
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     overrides: Overrides = None,
     dry_run: DryRun = False,

@@ -24,5 +24,4 @@ def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
         typer.echo(format_histograms(place.table().histograms()))
     open_stages = [stage for stage in states if stage.state != "done"]
     if open_stages:
-        paths = " PATH" if open_stages[0].name == "faces" else ""
-        typer.echo(f"Next: {open_stages[0].command}{paths} --workspace {workspace}")
+        typer.echo(f"Next: {open_stages[0].command} --workspace {workspace}")

@@ -36,4 +36,4 @@ def train(
             f"Stopped at {result.images} of {settings.images} images and saved. Type the same command to go on.", err=True
         )
         raise typer.Exit(130)
-    typer.echo(f"Trained on {result.images} images: {result.folder}. Next: sga quality tune --workspace {workspace}")
+    typer.echo(f"Trained on {result.images} images: {result.folder}. Next: sga quality draw --workspace {workspace}")

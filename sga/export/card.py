@@ -23,8 +23,9 @@ def model_card(spec: dict[str, Any], data: str, notes: str) -> str:
     for name, stage in stages.items():
         lines.append(f"- {name}: finished {stage['finished']}{_length(stage)}.")
     lines += ["", "## Measured", ""]
-    lines += _classification(spec["metrics"])
-    lines += _quality(spec)
+    gender = next(one["name"] for one in spec["schema"]["attributes"] if one["role"] == "gender")
+    lines += _classification(spec["metrics"], gender)
+    lines += _quality(spec, gender)
     if notes:
         lines += ["## Known failures and remarks", "", notes.strip(), ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -40,20 +41,21 @@ def _labels(spec: dict[str, Any]) -> str:
 
 def _length(stage: dict[str, Any]) -> str:
     settings = stage.get("settings", {})
-    images = stage.get("images") or settings.get("fit", {}).get("images")
+    fit = settings.get("fit")  # of ingest, that is how a picture is cropped
+    images = stage.get("images") or (fit.get("images") if isinstance(fit, dict) else None)
     warm = (settings.get("warm_start") or {}).get("images")
     parts = [f"{warm} images as a decoder" if warm else "", f"{images} images" if images else ""]
     text = ", then ".join(part for part in parts if part)
     return f", {text}" if text else ""
 
 
-def _classification(metrics: dict[str, Any]) -> list[str]:
+def _classification(metrics: dict[str, Any], gender: str) -> list[str]:
     table = metrics.get("classification")
     if not table or not table["cells"]:
         return []
     lines = [f"{table['title']} (`sga complete`, `sga sfn`):", ""]
     for attribute, rows in table["cells"].items():
-        metric = "balanced" if attribute == "gender" else "accuracy"
+        metric = "balanced" if attribute == gender else "accuracy"
         scores = ", ".join(f"{row} {_percent(cells[metric])}" for row, cells in rows.items())
         n = next(iter(rows.values()))["accuracy"]["n"]
         lines.append(f"- {attribute}, {'balanced accuracy' if metric == 'balanced' else 'accuracy'} (n = {n}): {scores}.")
@@ -64,7 +66,7 @@ def _percent(cell: dict[str, float]) -> str:
     return f"{100 * cell['value']:.1f} [{100 * cell['low']:.1f}, {100 * cell['high']:.1f}]"
 
 
-def _quality(spec: dict[str, Any]) -> list[str]:
+def _quality(spec: dict[str, Any], gender: str) -> list[str]:
     quality = spec["metrics"].get("quality")
     if not quality:
         return []
@@ -79,7 +81,7 @@ def _quality(spec: dict[str, Any]) -> list[str]:
             )
     table = spec["metrics"].get("judge_before_and_after", {"cells": {}})
     for attribute, rows in table["cells"].items():
-        metric = "balanced" if attribute == "gender" else "accuracy"
+        metric = "balanced" if attribute == gender else "accuracy"
         lines.append(
             f"- {attribute} before the finetuning {_percent(rows['before'][metric])}, after {_percent(rows['after'][metric])}."
         )

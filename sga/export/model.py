@@ -41,6 +41,7 @@ class ExportSettings(Settings):
     data: str = Field("", description="what the faces are and under which terms, for card.md")
     notes: str = Field("", description="known failures and remarks, for card.md")
     critic: bool = Field(True, description="fit the latent critic that chooses the attempt of an ID's face")
+    critic_samples: int = Field(8192, ge=64, description="faces drawn and judged to fit it")
 
 
 def export(workspace: Workspace, settings: ExportSettings, out: Path | None = None) -> ModelFolder:
@@ -66,7 +67,7 @@ def export(workspace: Workspace, settings: ExportSettings, out: Path | None = No
     if settings.critic and folder.spec.style_size:
         from sga.export.critic import add_critic
 
-        add_critic(target)
+        add_critic(target, samples=settings.critic_samples, avatars=min(256, settings.critic_samples))
     _write_card(workspace, target, settings)
     folder = ModelFolder.load(target)
     made.mkdir(parents=True, exist_ok=True)
@@ -117,7 +118,8 @@ def _write_styles(workspace: Workspace, path: Path, style_size: int, most: int) 
     table = workspace.table()
     table = table.select(table.in_split("train"))
     selection = workspace.folder("gan") / "selection.npz"
-    if selection.is_file():  # the generator met the styles of these faces alone
+    selected = read_json(workspace.folder("gan") / "generator.json")["settings"].get("selection", 1) < 1
+    if selected and selection.is_file():  # the generator met the styles of these faces alone
         with np.load(selection, allow_pickle=False) as stored:
             table = table.select(stored["rows"])
     with np.load(workspace.folder("sfn") / "styles.npz", allow_pickle=False) as stored:
@@ -136,6 +138,10 @@ def _provenance(workspace: Workspace) -> dict[str, Any]:
     """Settings and dates of every stage, without what names the machine."""
     stages = {stage: workspace.record(stage) for stage in ("faces", "ensemble", "sfn", "gan", "quality")}
     table: LabelTable = workspace.table()
+    for made in stages.values():
+        settings = (made or {}).get("settings", {})
+        if "schema_name" in settings:  # a file's name, without where it lies
+            settings["schema_name"] = Path(settings["schema_name"]).name
     histograms = {h.attribute: {"values": h.counts, "sources": h.sources} for h in table.histograms()}
     return {
         "faces": len(table),

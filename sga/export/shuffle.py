@@ -71,7 +71,9 @@ class _Graph:
         return next((numpy_helper.to_array(one) for one in self.graph.initializer if one.name == name), None)
 
     def add_weight(self, name: str, value: np.ndarray) -> str:
-        """A new initializer."""
+        """A new initializer; one of that name is the same, made for another input that shares its source."""
+        if self.weight(name) is not None:
+            return name
         self.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 

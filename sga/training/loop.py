@@ -26,7 +26,7 @@ from sga.training.ema import update_average
 from sga.training.preview import fixed_conditions, write_preview
 from sga.training.settings import GanSettings
 from sga.training.snapshot import save_generator
-from sga.training.state import RunState, Tally, open_run
+from sga.training.state import RunState, Tally, check_stored, open_run
 from sga.training.steps import discriminator_step, generate, generator_step, learning_rate_factor
 from sga.training.warm_start import Anchor, prepare_warm_start, select_faces
 
@@ -73,17 +73,20 @@ def train(
             f"Expected a batch that gives each of {fabric.world_size} processes the same number of faces, two or more, "
             f"found {settings.batch}. Type: --set batch={4 * fabric.world_size}"
         )
-    faces = load_training_faces(workspace, settings) if faces is None else faces
     folder, device, first = workspace.folder("gan"), fabric.device, fabric.is_global_zero
+    check_stored(folder, settings, accept_changes=accept_changes)
+    faces = load_training_faces(workspace, settings) if faces is None else faces
     anchor = prepare_warm_start(workspace, settings, faces, fabric, progress=progress) if settings.warm_start else None
     if anchor is not None and settings.selection < 1:
         faces = faces.select(select_faces(folder, anchor, faces, settings, fabric))
-    else:
-        (folder / "selection.npz").unlink(missing_ok=True)
     state = open_run(folder, settings, faces, device, accept_changes=accept_changes)
     if first:
         _remove_leftovers(folder)
         check_space(folder, 2 * state.size())  # the new checkpoint is whole before the old one goes
+        if settings.selection == 1:
+            (folder / "selection.npz").unlink(missing_ok=True)
+        if state.seen < settings.images:
+            workspace.begin("gan")
     prior = ConditionPrior.from_faces(settings, faces, device)
     preview = fixed_conditions(folder / "preview", settings, prior, write=first)
     sampling, data, clock = faces.sampling(settings.balance_gender), faces.fingerprint(), _Clock(state.seen)
@@ -104,6 +107,7 @@ def train(
                 state.check_finite(folder / "checkpoint.pt")
                 if first and state.seen > state.saved:
                     state.save(folder / "checkpoint.pt", settings, data)
+                if first:  # also after a kill between the two files
                     save_generator(folder, state.average, settings, faces.schema, state.seen)
                 clock.saved()
             if done or stopping:
@@ -112,7 +116,7 @@ def train(
             _step(fabric, settings, state, faces, sampling, prior, anchor)
             bar.update(task, completed=state.seen, note=f"{clock.speed(state.seen):.1f} images/s")
 
-    if first and done:
+    if first and done and workspace.record("gan") is None:
         output = fingerprint((folder / "generator.safetensors").read_bytes().hex())
         workspace.finish("gan", output, settings.model_dump(mode="json"), images=state.seen)
     fabric.barrier()

@@ -18,7 +18,7 @@ from sga.training.data import TrainingFaces
 from sga.training.settings import GanSettings
 from sga.training.snapshot import load_weights
 
-__all__ = ["RunState", "Tally", "open_run"]
+__all__ = ["RunState", "Tally", "check_stored", "open_run"]
 
 _FORMAT = 1
 _MAY_CHANGE = ("images", "tick_images", "preview_images", "checkpoint_images", "checkpoint_minutes", "launch")
@@ -140,6 +140,18 @@ def open_run(
         )
     state.restore(stored, device)
     return state
+
+
+def check_stored(folder: Path, settings: GanSettings, *, accept_changes: bool = False) -> None:
+    """Refuse settings that are not those of the run in `folder`, before anything there is touched.
+
+    Raises:
+        ConfigError: names the setting.
+        WorkspaceError: the checkpoint cannot be read.
+    """
+    stored = load_checkpoint(folder / "checkpoint.pt")
+    if stored is not None and stored.get("format") == _FORMAT:
+        _check_settings(stored["settings"], settings.model_dump(mode="json"), folder / "checkpoint.pt", accept_changes)
 
 
 def _new_state(settings: GanSettings, device: torch.device) -> RunState:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from classifiers.runtime import RunLog, batch_rows, load_checkpoint, progress_bar, save_checkpoint, seed_step
 from classifiers.sfn import TRUNCATED_NORMAL_STD, load_sfn
-from configs.errors import DivergedError
+from configs.errors import DivergedError, WorkspaceError
 from configs.files import atomic_path, read_json, write_json
 from labeling.workspace import Workspace
 from sga.augment import flip
@@ -71,6 +71,9 @@ def prepare_warm_start(
     """The warm start of a run: trained where it is not there yet, then read from `gan/warm_start*.safetensors`.
 
     Stopped and typed again, it continues; other settings or faces start it anew.
+
+    Raises:
+        WorkspaceError: the adversarial run that is there began with another warm start.
     """
     asked = settings.warm_start
     assert asked is not None  # the caller's condition
@@ -80,12 +83,22 @@ def prepare_warm_start(
     perception = Perception(network.backbone, asked.layers).to(device)
     files = folder / "warm_start.safetensors", folder / "warm_start_encoder.safetensors"
     stamp = {
-        "settings": asked.model_dump(mode="json"),
+        "settings": asked.model_dump(mode="json", exclude={"checkpoint_seconds"}),
         "faces": faces.fingerprint(),
         "generator": settings.network_arguments("generator"),
+        "sfn": (workspace.record("sfn") or {}).get("output"),
+        "seed": settings.seed,
     }
-    stamped = folder / "warm_start.json"
+    stamped, started = folder / "warm_start.json", folder / "warm_start.started.json"
     if not (all(file.is_file() for file in files) and stamped.is_file() and read_json(stamped) == stamp):
+        if (folder / "checkpoint.pt").is_file():
+            raise WorkspaceError(
+                f"Expected the warm start that the run in {folder} began with, found that its settings, faces or style features are "
+                f"others now. Set them back, or remove {folder} to start anew."
+            )
+        if not (started.is_file() and read_json(started) == stamp):
+            (folder / "warm_start.checkpoint.pt").unlink(missing_ok=True)
+            write_json(started, stamp)
         seed_step(settings.seed, -2)
         generator = make_network("generator", settings.generator.name, **settings.network_arguments("generator"))
         assert isinstance(generator, SRResNetGenerator)
@@ -107,6 +120,7 @@ def prepare_warm_start(
             save_weights(generator, files[0])
             write_json(stamped, stamp)
             checkpoint.unlink(missing_ok=True)
+            started.unlink(missing_ok=True)
         fabric.barrier()
     load_weights(encoder, files[1])
     encoder = encoder.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]
@@ -171,6 +185,8 @@ def warm_start(
 ) -> None:
     """Train generator and encoder in place, then align the prior. The same call again continues from `checkpoint`.
 
+    A checkpoint of other settings or faces is put aside.
+
     Raises:
         DivergedError: a loss left the finite numbers.
     """
@@ -178,16 +194,17 @@ def warm_start(
     perception = perception.to(fabric.device)
     optimizer = torch.optim.Adam(parts.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99))
     seen = 0
-    if checkpoint and (state := load_checkpoint(checkpoint)) and state["settings"] == settings.model_dump_json():
+    identity = settings.model_dump_json(), faces.fingerprint()
+    if checkpoint and (state := load_checkpoint(checkpoint)) and (state["settings"], state.get("faces")) == identity:
         parts.load_state_dict(state["parts"])
         optimizer.load_state_dict(state["optimizer"])
         seen = state["seen"]
     parts.train()
     saved = time.monotonic()
     while seen < settings.images:
-        if checkpoint and time.monotonic() - saved > settings.checkpoint_seconds:
+        if checkpoint and time.monotonic() - saved > settings.checkpoint_seconds and fabric.is_global_zero:
             state = {"parts": parts.state_dict(), "optimizer": optimizer.state_dict(), "seen": seen}
-            save_checkpoint(checkpoint, {**state, "settings": settings.model_dump_json()})
+            save_checkpoint(checkpoint, {**state, "settings": identity[0], "faces": identity[1]})
             saved = time.monotonic()
         for group in optimizer.param_groups:
             group["lr"] = _rate(settings, seen)

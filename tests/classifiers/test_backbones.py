@@ -65,6 +65,6 @@ def test_pretrained_weights_without_a_network_fail_at_once_and_clearly() -> None
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=300, check=True
     )
-    print(done.stderr[-500:], time.monotonic() - started)
+    assert time.monotonic() - started < 30  # the imports alone take a few seconds; the hub's own retries took 50
     assert "pretrained=false" in done.stdout
     assert "resnet18" in done.stdout

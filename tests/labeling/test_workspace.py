@@ -28,7 +28,7 @@ def test_a_stage_goes_from_missing_to_stale(tmp_path: Path) -> None:
     assert space.state("faces") == "missing"
     (space.folder("faces") / "x.png").write_bytes(b"x")
     assert space.state("faces") == "started"
-    with pytest.raises(WorkspaceError, match="Type first: sga ingest --workspace"):
+    with pytest.raises(WorkspaceError, match="Type first: sga ingest PATH --workspace"):
         space.require("faces")
     for stage in ("faces", "ensemble", "sfn"):
         space.finish(stage, f"{stage}-1", {"a": 1}, faces=3)

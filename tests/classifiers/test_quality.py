@@ -1,0 +1,177 @@
+"""The judge's thresholds and its finetuning (SGA-GAN 2.4)."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from classifiers.data import load_pixels
+from classifiers.quality import LabelledFaces, QualitySettings, calibrate, precision_recall, tune
+from classifiers.report import Table
+from classifiers.sfn import describe, load_sfn
+from configs.errors import InputError, WorkspaceError
+from labeling.workspace import Workspace
+
+VALUES = ("low", "median", "high")
+
+
+def test_precision_and_recall_by_hand() -> None:
+    score, wanted = np.array([0.1, 0.4, 0.6, 0.9]), np.array([False, True, False, True])
+    assert precision_recall(score, wanted, 0.5) == (1 / 2, 1 / 2)
+    assert precision_recall(score, wanted, 0.0) == (2 / 4, 1.0)
+    assert precision_recall(score, wanted, 0.95) == (0.0, 0.0)
+    assert precision_recall(score, np.zeros(4, bool), 0.5) == (0.0, 0.0)
+    assert precision_recall(score, wanted, 0.4) == (2 / 3, 1.0)  # a score at the threshold passes
+
+
+def test_thresholds_of_scores_made_by_hand() -> None:
+    score = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+    codes = np.array([0, 0, 0, 1, 0, 1, 1, 2, 2, 2])
+    found = calibrate(score, codes, VALUES, precision=0.85)
+    assert found.threshold == 0.4  # from here on 6 of 7 are not low
+    assert found.levels == {"low": 0.0, "median": 0.4, "high": 0.8}
+    assert found.rates["accepted is not low"] == {"threshold": 0.4, "precision": 6 / 7, "recall": 1.0}
+    assert found.rates["accepted is high"]["precision"] == pytest.approx(3 / 7)
+    assert found.rates["at least high"] == {"threshold": 0.8, "precision": 1.0, "recall": 1.0}
+    assert found.rates["accepted"]["share"] == pytest.approx(0.7)
+    assert found.labels == {"low": 4, "median": 3, "high": 3}
+    assert calibrate(score, codes, VALUES, precision=0.9).threshold == 0.6
+    assert calibrate(score, codes, VALUES, precision=0.3).threshold == 0.0  # all may pass
+
+
+def test_a_precision_that_cannot_be_had_takes_the_best_there_is() -> None:
+    rng = np.random.default_rng(0)
+    score, codes = rng.random(200), rng.integers(0, 3, 200)
+    found = calibrate(score, codes, VALUES, precision=1.0)
+    assert found.rates["accepted"]["share"] >= 0.1
+    best = max(precision_recall(score, codes > 0, limit)[0] for limit in score if (score >= limit).mean() >= 0.1)
+    assert found.rates["accepted is not low"]["precision"] == pytest.approx(best)
+
+
+def test_levels_never_cross() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        found = calibrate(rng.random(60), rng.integers(0, 3, 60), VALUES, precision=0.8)
+        assert 0 <= found.levels["median"] <= found.levels["high"] <= 1
+
+
+@pytest.fixture(scope="module")
+def settings(tiny_settings: dict[str, dict[str, Any]]) -> QualitySettings:
+    return QualitySettings.model_validate(tiny_settings["quality"])
+
+
+@pytest.fixture(scope="module")
+def tuned(gan_workspace: Path, settings: QualitySettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import shutil
+
+    root = Path(shutil.copytree(gan_workspace, tmp_path_factory.mktemp("tuned") / "workspace"))
+    tune(Workspace(root), settings, progress=False)
+    return root
+
+
+def rank_auc(score: np.ndarray, wanted: np.ndarray) -> float:
+    """Chance that a wanted one scores above another."""
+    above = score[wanted][:, None] > score[~wanted][None]
+    equal = score[wanted][:, None] == score[~wanted][None]
+    return float((above + 0.5 * equal).mean())
+
+
+def test_the_judge_ranks_high_above_low_on_labels_it_never_saw(tuned: Path) -> None:
+    """Sample faces of low quality are distorted; the split test was never trained on."""
+    from classifiers.runtime import LaunchSettings, launch
+
+    space = Workspace(tuned)
+    table = space.table()
+    network, schema, _ = load_sfn(tuned / "quality" / "judge.safetensors")
+    codes = table.codes("quality")
+    rows = np.flatnonzero(table.in_split("test") & table.labelled("quality") & (codes != 1))
+    fabric = launch(LaunchSettings(accelerator="cpu", precision="32", threads=1))
+    logits, _ = describe(network, load_pixels(space, table), rows, fabric)
+    high = codes[rows] == 2
+    assert 0 < high.sum() < len(high)
+    assert rank_auc(logits[:, schema.logit_slices["quality"]][:, 0], high) > 0.6
+
+
+def test_the_files_of_a_finetuning(tuned: Path) -> None:
+    folder, table = tuned / "quality", Workspace(tuned).table()
+    calibration = json.loads((folder / "calibration.json").read_text())
+    learnable = table.labelled("quality") & ~table.in_split("test")
+    assert sum(calibration["labels"].values()) == learnable.sum()
+    assert 0 <= calibration["threshold"] <= 1
+    assert set(calibration["rates"]) == {
+        "at least median",
+        "at least high",
+        "accepted is not low",
+        "accepted is high",
+        "accepted",
+    }
+    assert -1 <= calibration["style_correlation"] <= 1
+    accuracy = Table.load(folder / "accuracy.json")
+    assert {name: list(rows) for name, rows in accuracy.cells.items()} == {
+        name: ["before", "after"] for name in ("gender", "hair_color", "smile")
+    }
+    before = Table.load(tuned / "sfn" / "table1.json").cells["gender"]["SFN"]["balanced"]
+    assert accuracy.cells["gender"]["before"]["balanced"].value == pytest.approx(before.value)
+    assert Workspace(tuned).state("quality") == "done"
+
+
+def test_the_judges_style_is_standardised_again(tuned: Path) -> None:
+    from classifiers.runtime import LaunchSettings, launch
+
+    space = Workspace(tuned)
+    table = space.table()
+    network, _, _ = load_sfn(tuned / "quality" / "judge.safetensors")
+    fabric = launch(LaunchSettings(accelerator="cpu", precision="32", threads=1))
+    rows = np.flatnonzero(~table.in_split("test"))
+    _, features = describe(network, load_pixels(space, table), rows, fabric)
+    style = network.standardise(torch.from_numpy(features)).detach().numpy()
+    np.testing.assert_allclose(style.mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(style.std(axis=0), 0.5396, atol=2e-3)
+
+
+def test_generated_faces_are_learnt_from_too(
+    gan_workspace: Path, settings: QualitySettings, copy_of: Callable[[Path], Path]
+) -> None:
+    space = Workspace(copy_of(gan_workspace))
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (40, 64, 64, 3), dtype=np.uint8)  # no faces at all: low
+    keys = np.array([f"0/{index}/female" for index in range(40)], dtype=object)
+    plenty = settings.model_copy(update={"fit": settings.fit.model_copy(update={"images": 320})})
+    found = tune(space, plenty, LabelledFaces(noise, np.zeros(40, np.int64), keys), progress=False)
+    without = tune(space, plenty, progress=False).calibration.labels
+    assert found.calibration.labels == {**without, "low": without["low"] + 40}
+
+
+def test_too_few_labels_say_how_to_get_some(
+    gan_workspace: Path, settings: QualitySettings, copy_of: Callable[[Path], Path]
+) -> None:
+    space = Workspace(copy_of(gan_workspace))
+    table = space.table()
+    table.frame["quality"] = table.frame["quality"].where(np.arange(len(table)) < 8)
+    table.frame["quality_confidence"] = table.frame["quality_confidence"].where(np.arange(len(table)) < 8)
+    table.frame["quality_source"] = table.frame["quality_source"].where(table.frame["quality"].notna(), 0)
+    table.save(space.labels_path)
+    with pytest.raises(InputError, match="sga quality draw"):
+        tune(space, settings, progress=False)
+    assert not (space.folder("quality") / "judge.safetensors").exists()
+
+
+def test_it_needs_a_generator(sfn_workspace: Path, settings: QualitySettings) -> None:
+    with pytest.raises(WorkspaceError, match="sga train"):
+        tune(Workspace(sfn_workspace), settings, progress=False)
+
+
+def test_heads_are_aimed_once(gan_workspace: Path, settings: QualitySettings, copy_of: Callable[[Path], Path]) -> None:
+    """A finetuning that changes nothing leaves the judge where the SFN was: the correction for gender is not added twice."""
+    space = Workspace(copy_of(gan_workspace))
+    still = settings.model_copy(update={"fit": settings.fit.model_copy(update={"images": 16, "learning_rate": 1e-12})})
+    tune(space, still, progress=False)
+    before, schema, _ = load_sfn(space.folder("sfn") / "network.safetensors")
+    after, _, _ = load_sfn(space.folder("quality") / "judge.safetensors")
+    gender = schema.logit_slices["gender"]
+    shift = (after.heads.bias - before.heads.bias)[gender].detach()
+    assert float((shift[1] - shift[0]).abs()) < 0.2

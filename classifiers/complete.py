@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool
                 files = _train(folder, member, table, pixels, settings, fabric, bar, log)
             task = bar.add_task(f"{member} looks at every face", total=len(table) * settings.folds, note="")
             everything, networks, trained = predict_member(
-                files, member, table, pixels, settings, fabric, lambda count, task=task: bar.advance(task, count)
+                files, member, table, pixels, settings, fabric, partial(bar.advance, task)
             )
             for name in names:
                 known = trained & table.labelled(name)
@@ -204,7 +205,7 @@ def _tables(
             if not rows.any():
                 continue
             out.add(name, "ensemble", mean[rows], codes[rows])
-            best = max(members, key=lambda member, out=out: out.cells[name][member][metric].value)
+            best = out.best(name, members, metric)
             alone = networks[best] if out is held_out else ensemble[rows, members.index(best)]
             gain = compare(mean[rows], alone, codes[rows], metric)
             out.notes.append(f"{name}: ensemble − best single ({best}), {metric}: {gain} points.")

@@ -21,7 +21,8 @@ __all__ = ["Pictures", "load_pixels", "to_tensor", "to_uint8"]
 def load_pixels(workspace: Workspace, table: LabelTable, size: int | None = None) -> np.ndarray:
     """(n, size, size, 3) uint8 RGB, one picture a row of `table`, memory-mapped.
 
-    The pack (`faces/pixels-….npy`) is a cache named by the faces in it; other faces make another. size: pixels; None = as stored.
+    The pack (`faces/pixels-….npy`) is a cache named by the faces in it; other faces make another. size: pixels; None = as
+    stored.
 
     Raises:
         WorkspaceError: a face's file is missing or has another size than the rest.
@@ -42,8 +43,8 @@ def load_pixels(workspace: Workspace, table: LabelTable, size: int | None = None
             shape = (len(table), size, size, 3)
             pack = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
             with ThreadPoolExecutor() as pool:
-                for row, pixels in enumerate(pool.map(lambda file: _read(file, size), files)):
-                    pack[row] = pixels
+                for row, picture in enumerate(pool.map(lambda file: _read(file, size), files)):
+                    pack[row] = picture
             pack.flush()
             del pack
     pixels: np.ndarray = np.load(path, mmap_mode="r")
@@ -80,8 +81,8 @@ class Pictures:
 
 def _read(path: Path, size: int | None = None) -> np.ndarray:
     try:
-        with Image.open(path) as image:
-            image = image.convert("RGB")
+        with Image.open(path) as stored:
+            image = stored.convert("RGB")
             if size is not None and image.size != (size, size):
                 image = image.resize((size, size), Image.Resampling.LANCZOS)
             return np.asarray(image)

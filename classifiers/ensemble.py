@@ -1,4 +1,5 @@
-"""The ensemble: one network a member and fold (SGA-GAN 2.1). A face that was trained on is judged by networks that never saw it."""
+"""The ensemble: one network a member and fold (SGA-GAN 2.1). A face that was trained on is judged by networks that never saw
+it."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from classifiers.heads import Classifier, probabilities
 from classifiers.runtime import LaunchSettings, seed_step
@@ -102,8 +103,10 @@ def train_member(
         fit(network, schema, data, settings.fit, fabric, seed=seed, checkpoint=checkpoint, on_step=step)
         if fabric.is_global_zero:
             with atomic_path(path) as temporary:
-                save_file({k: v.contiguous() for k, v in network.state_dict().items()}, temporary, {"schema": schema.hash})
+                tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+                temporary.write_bytes(save(tensors, {"schema": schema.hash}))
             checkpoint.unlink(missing_ok=True)
+        fabric.barrier()
     return files
 
 
@@ -124,8 +127,10 @@ def predict_member(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
     """What one member says.
 
-    Returns probabilities[attribute] (n, size) float32: for a face trained on, of the one network that left it out, for every other
-    face the average over the folds; single[attribute] (folds, t, size) of the t test faces, network by network; trained (n,) bool.
+    Returns probabilities[attribute] (n, size) float32: for a face trained on, of the one network that left it out, for every
+    other
+    face the average over the folds; single[attribute] (folds, t, size) of the t test faces, one a network;
+    trained (n,) bool.
     """
     schema, fold = table.schema, fold_of(table.frame["group"].to_numpy(), settings.folds)
     attributes = [a.name for a in schema.with_role("gender", "style")]

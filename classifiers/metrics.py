@@ -1,4 +1,5 @@
-"""Accuracy on labels that were held out, with bootstrap intervals, calibration, and the correction of a shifted class balance."""
+"""Accuracy on labels that were held out, with bootstrap intervals, calibration, and the correction of a shifted class
+balance."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ class Estimate:
 
 
 def accuracy(correct: np.ndarray, codes: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Mean of `correct` (n,) in [0, 1]; weights (n,) ≥ 0 are a bootstrap's counts. codes: taken as every metric does, not needed."""
+    """Mean of `correct` (n,) in [0, 1]; weights (n,) ≥ 0 are a bootstrap's counts. codes: taken as every metric does, not
+    needed."""
     return float(np.average(correct, weights=weights))
 
 
@@ -84,7 +86,8 @@ def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def fit_temperature(probabilities: np.ndarray, codes: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """The temperature that minimises the (weighted) negative log-likelihood (Guo et al. 2017). (n, k), (n,) int; 1 where n is 0."""
+    """The temperature that minimises the (weighted) negative log-likelihood (Guo et al. 2017). (n, k), (n,) int; 1 where n is
+    0."""
     from scipy.optimize import minimize_scalar
 
     if len(codes) == 0:
@@ -99,7 +102,8 @@ def fit_temperature(probabilities: np.ndarray, codes: np.ndarray, weights: np.nd
 
 
 def reweigh(probabilities: np.ndarray, trained: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(…, k) probabilities of classifiers that met the classes in shares `trained` (k,), as if they had met shares `wanted` (k,).
+    """(…, k) probabilities of classifiers that met the classes in shares `trained` (k,), as if they had met shares `wanted`
+    (k,).
 
     A class that training never met gets 0: nothing is known of it, and what smoothing gives it must not be blown up.
     """
@@ -112,7 +116,8 @@ def reweigh(probabilities: np.ndarray, trained: np.ndarray, wanted: np.ndarray) 
 def shift_prior(probabilities: np.ndarray, trained: np.ndarray, steps: int = 200) -> tuple[np.ndarray, np.ndarray]:
     """Class shares of an unlabelled set, and its probabilities corrected to them (Saerens et al. 2002, EM).
 
-    probabilities: (n, k) calibrated where classes had the shares `trained` (k,). The labelled faces are chosen where rare classes
+    probabilities: (n, k) calibrated where classes had the shares `trained` (k,). The labelled faces are chosen where rare
+    classes
     are likely, so their balance is not that of the rest: uncorrected, completion would fill in far too many men.
     Returns (k,) shares and (n, k) corrected probabilities.
     """

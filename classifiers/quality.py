@@ -1,4 +1,5 @@
-"""Quality (SGA-GAN 2.4): the SFN is finetuned on people's Low, Median and High, and becomes the judge of every generated face."""
+"""Quality (SGA-GAN 2.4): the SFN is finetuned on people's Low, Median and High, and becomes the judge of every generated
+face."""
 
 from __future__ import annotations
 
@@ -41,7 +42,6 @@ class QualitySettings(Settings):
     fit: FitSettings = FitSettings(images=10_000, learning_rate=2e-4, loss=LossWeights(gender=1, style=1, quality=2))
     launch: LaunchSettings = LaunchSettings()
 
-
     @model_validator(mode="after")
     def _learns(self) -> QualitySettings:
         if self.fit.loss.quality == 0:
@@ -51,7 +51,8 @@ class QualitySettings(Settings):
 
 @dataclass(frozen=True)
 class LabelledFaces:
-    """Generated faces that people judged: images (n, size, size, 3) uint8, codes (n,) of the schema's quality, keys (n,) text."""
+    """Generated faces that people judged: images (n, size, size, 3) uint8, codes (n,) of the schema's quality, keys (n,)
+    text."""
 
     images: np.ndarray
     codes: np.ndarray
@@ -90,7 +91,8 @@ def precision_recall(score: np.ndarray, wanted: np.ndarray, threshold: float) ->
 def calibrate(score: np.ndarray, codes: np.ndarray, values: tuple[str, ...], precision: float) -> Calibration:
     """Thresholds from scores (n,) in [0, 1] of labels (n,) that were held out.
 
-    Acceptance: the lowest threshold at which at least `precision` of what passes is not of the lowest level, or the most precise
+    Acceptance: the lowest threshold at which at least `precision` of what passes is not of the lowest level, or the most
+    precise
     one that still passes a tenth of the labels. A level's own threshold is where its F1 is best.
     """
     candidates = np.unique(np.concatenate([[0.0], score]))
@@ -137,6 +139,7 @@ def tune(
             f"{len(np.unique(codes))}. Type: sga quality draw --workspace {workspace.root}, label the faces in its CSV, "
             f"then: sga quality tune --labels CSV --workspace {workspace.root}"
         )
+    workspace.begin("quality")
     fabric = launch(settings.launch)
     fold = np.asarray([int(fingerprint(key, settings.seed), 16) % settings.folds for key in keys])
     score = np.zeros(len(labelled), dtype=np.float64)
@@ -159,7 +162,6 @@ def tune(
     before, _, sfn_settings = load_sfn(workspace.folder("sfn") / "network.safetensors")
     accuracy, correlation = _compare(table, data.pixels, before, network, fabric)
     folder = workspace.folder("quality")
-    workspace.begin("quality")
     save_sfn(folder / "judge.safetensors", network, table.schema, sfn_settings)
     accuracy.save(folder / "accuracy")
     facts: dict[str, Any] = {"threshold": calibration.threshold, "levels": calibration.levels, "rates": calibration.rates}
@@ -208,7 +210,8 @@ def _finetune(
 ) -> StyleFeatureNetwork:
     """The workspace's SFN, finetuned on all rows but those held out, with heads and style set right again."""
     network, schema, trained = load_sfn(workspace.folder("sfn") / "network.safetensors")
-    # The heads were aimed at other class shares after the training; a finetuning starts from what training left, and aims again.
+    # The heads were aimed at other class shares after the training; a finetuning starts from what training left, and aims
+    # again.
     aim_heads(network, table, fit_data(table, data.pixels, trained.fit.rarity, trained.completed_weight), undo=True)
     rows = np.setdiff1d(data.rows, held)
     sampling = sampling_weights(data.codes, data.weights, rows, settings.fit.rarity)

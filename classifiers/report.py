@@ -44,6 +44,10 @@ class Table:
         """Score one classifier on one attribute."""
         self.cells.setdefault(attribute, {})[row] = score(said, codes)
 
+    def best(self, attribute: str, rows: list[str], metric: str) -> str:
+        """The row with the highest value of a metric."""
+        return max(rows, key=lambda row: self.cells[attribute][row][metric].value)
+
     def markdown(self) -> str:
         """The table as Markdown: a row a classifier, accuracy and balanced accuracy in percent with 95 % intervals."""
         names = list(self.cells)

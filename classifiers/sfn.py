@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from classifiers.backbones import Backbone, build_backbone
@@ -138,6 +138,7 @@ def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = T
     inputs = fingerprint(table_fingerprint(table, completed=True), settings.model_dump_json())
     data = fit_data(table, pixels, settings.fit.rarity, settings.completed_weight)
 
+    workspace.begin("sfn")
     seed_step(settings.seed, -1)
     network = StyleFeatureNetwork.build(schema, settings, pretrained=settings.pretrained)
     checkpoint = folder / "checkpoint.pt"
@@ -161,7 +162,6 @@ def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = T
         task = bar.add_task("style of every face", total=len(table), note="")
         logits, styles = describe(network, pixels, np.arange(len(table)), fabric, lambda count: bar.advance(task, count))
     mean, scale = standardise(network, styles[data.rows])
-    workspace.begin("sfn")
     save_sfn(folder / "network.safetensors", network, schema, settings)
     with atomic_path(folder / "styles.npz") as temporary, temporary.open("wb") as handle:
         np.savez(handle, face=table.faces.astype("U64"), style=((styles - mean) / scale).astype(np.float32))
@@ -223,7 +223,8 @@ def describe(
     fabric: Fabric,
     on_batch: Any = lambda count: None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(k, logit_width) logits and (k, style_size) raw features of pixels[rows], each averaged over the face and its mirror image."""
+    """(k, logit_width) logits and (k, style_size) raw features of pixels[rows], each averaged over the face and its mirror
+    image."""
 
     def both(images: Tensor) -> Tensor:
         feature = network.features(images)
@@ -238,7 +239,8 @@ def save_sfn(path: Path, network: StyleFeatureNetwork, schema: Schema, settings:
     """Write weights as safetensors; the schema and the architecture travel in its header."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {"schema": schema.to_json(), "settings": settings.model_dump_json()})
+        header = {"schema": schema.to_json(), "settings": settings.model_dump_json()}
+        temporary.write_bytes(save(tensors, header))  # its own writer would not tell a full disk as an OSError
 
 
 def load_sfn(path: Path) -> tuple[StyleFeatureNetwork, Schema, SfnSettings]:
@@ -258,4 +260,4 @@ def load_sfn(path: Path) -> tuple[StyleFeatureNetwork, Schema, SfnSettings]:
         raise WorkspaceError(
             f"Expected a style feature network at {path}, found none that can be read. Type first: sga sfn"
         ) from error
-    return network.to(memory_format=torch.channels_last).eval(), schema, settings  # type: ignore[call-overload]
+    return network.to(memory_format=torch.channels_last).eval(), schema, settings

@@ -1,4 +1,5 @@
-"""Training of one network on partly labelled faces. The ensemble's members, the SFN and its finetuning all pass through `fit`."""
+"""Training of one network on partly labelled faces. The ensemble's members, the SFN and its finetuning all pass through
+`fit`."""
 
 from __future__ import annotations
 
@@ -67,7 +68,8 @@ class FitSettings(Settings):
 
 @dataclass(frozen=True)
 class FitData:
-    """pixels: (n, s, s, 3) uint8 of all rows; rows: (k,) int64 to train on; codes, weights: (n,) an attribute; sampling: (k,) > 0."""
+    """pixels: (n, s, s, 3) uint8 of all rows; rows: (k,) int64 to train on; codes, weights: (n,) an attribute; sampling: (k,)
+    > 0."""
 
     pixels: np.ndarray | Pictures
     rows: np.ndarray
@@ -108,7 +110,8 @@ def sampling_weights(
 
 
 def sampled_shares(codes: np.ndarray, mass: np.ndarray, size: int) -> np.ndarray:
-    """(size,) float64 class shares that training met. codes (k,) int64, -1 unknown; mass (k,): sampling × loss weight of the cell."""
+    """(size,) float64 class shares that training met. codes (k,) int64, -1 unknown; mass (k,): sampling × loss weight of the
+    cell."""
     known = codes != MISSING_CODE
     total = np.bincount(codes[known], weights=mass[known], minlength=size) + 1e-9
     shares: np.ndarray = total / total.sum()

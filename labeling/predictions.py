@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,9 @@ class Predictions:
 
     def save(self, path: str | Path) -> None:
         """Write one compressed npz, whole or not at all; half precision is far finer than these numbers are certain."""
-        arrays = {f"probabilities/{name}": value.astype(np.float16) for name, value in self.probabilities.items()}
+        arrays: dict[str, Any] = {
+            f"probabilities/{name}": value.astype(np.float16) for name, value in self.probabilities.items()
+        }
         with atomic_path(path) as temporary, temporary.open("wb") as handle:
             np.savez_compressed(
                 handle,

@@ -1,4 +1,5 @@
-"""The schema: an ordered list of attributes. Everything positional (tag vectors, head slices, page controls) derives from it."""
+"""The schema: an ordered list of attributes. Everything positional (tag vectors, head slices, page controls) derives from
+it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The workspace: a folder, a stage a sub-folder. Each stage checks that it belongs to what it reads, and says what to type next."""
+"""The workspace: a folder, a stage a sub-folder. Each stage checks that it belongs to what it reads, and says what to type
+next."""
 
 from __future__ import annotations
 
@@ -71,7 +72,9 @@ class Workspace:
             return None
         record: dict[str, Any] = read_json(path)
         if not isinstance(record, dict) or not {"output", "inputs", "finished"} <= record.keys():
-            raise WorkspaceError(f"Expected the record of a stage in {path}, found another JSON. Remove it and run the stage again.")
+            raise WorkspaceError(
+                f"Expected the record of a stage in {path}, found another JSON. Remove it and run the stage again."
+            )
         return record
 
     def begin(self, stage: str) -> None:
@@ -80,7 +83,8 @@ class Workspace:
         (self.folder(stage) / "stage.json").unlink(missing_ok=True)
 
     def finish(self, stage: str, output: str, settings: dict[str, Any], **facts: Any) -> None:
-        """Mark a stage done. output: fingerprint of what it made; settings: resolved; facts: whatever a reader wants to know."""
+        """Mark a stage done. output: fingerprint of what it made; settings: resolved; facts: whatever a reader wants to
+        know."""
         write_json(
             self.folder(stage) / "stage.json",
             {
@@ -111,8 +115,8 @@ class Workspace:
             )
         if self.state(stage) == "stale":
             raise WorkspaceError(
-                f"Expected the stage {stage} of {self.root} to be made from what is there now, found it made from earlier inputs. "
-                f"Type: sga status --workspace {self.root}, and run the stale stages again."
+                f"Expected the stage {stage} of {self.root} to be made from what is there now, found it made from earlier "
+                f"inputs. Type: sga status --workspace {self.root}, and run the stale stages again."
             )
         return record
 

@@ -26,7 +26,8 @@ def complete(
 
     settings = load_settings(EnsembleSettings, "ensemble", preset, overrides or ())
     if dry_run:
-        return show_settings(settings)
+        show_settings(settings)
+        return
     place = Workspace(workspace)
     completion = stage.complete(place, settings)
     typer.echo(format_histograms(place.table().histograms()))

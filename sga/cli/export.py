@@ -27,7 +27,8 @@ def export(
 
     settings = load_settings(ExportSettings, "export", preset, overrides or ())
     if dry_run:
-        return show_settings(settings)
+        show_settings(settings)
+        return
     folder = stage(Workspace(workspace), settings, out)
     size = sum(path.stat().st_size for path in folder.path.iterdir()) / 2**20
     typer.echo(f"{folder.path}: {size:.1f} MiB, hash {folder.hash}. Next: sga generate --gender female --model {folder.path}")

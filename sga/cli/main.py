@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, ClassVar, NoReturn
 
 import typer
@@ -83,6 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if package not in _OF_TRAIN:
             raise
         _fail(MissingExtra(package, "train"))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        from configs.files import explain_os_error
+
+        _fail(explain_os_error(error, Path(str(error.filename or "the result"))))
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)

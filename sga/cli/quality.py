@@ -45,7 +45,8 @@ def tune(
 
     settings = load_settings(QualitySettings, "quality", preset, overrides or ())
     if dry_run:
-        return show_settings(settings)
+        show_settings(settings)
+        return
     report = tune_judge(Workspace(workspace), settings, labels or [])
     typer.echo(report.accuracy.markdown())
     for name, rate in report.calibration.rates.items():

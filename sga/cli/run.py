@@ -25,7 +25,8 @@ def run(
 
     settings = load_settings(PipelineSettings, "run", preset, overrides or ())
     if dry_run:
-        return show_settings(settings)
+        show_settings(settings)
+        return
     place = Workspace(workspace)
     run_stages(place, settings, typer.echo)
     typer.echo(f"Next: sga generate --gender female --model {place.folder('model')}")

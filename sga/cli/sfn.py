@@ -24,7 +24,8 @@ def sfn(
 
     settings = load_settings(SfnSettings, "sfn", preset, overrides or ())
     if dry_run:
-        return show_settings(settings)
+        show_settings(settings)
+        return
     report = train_sfn(Workspace(workspace), settings)
     typer.echo(report.held_out.markdown())
     typer.echo(f"Next: sga train --workspace {workspace}")

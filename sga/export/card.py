@@ -77,7 +77,7 @@ def _quality(spec: dict[str, Any], gender: str) -> list[str]:
             lines.append(f"- {100 * rate['share']:.0f} % of the labelled faces pass.")
         else:
             lines.append(
-                f"- {name}: precision {rate['precision']:.2f}, recall {rate['recall']:.2f} at threshold {rate['threshold']:.3f}."
+                f"- {name}: precision {rate['precision']:.2f}, recall {rate['recall']:.2f} at {rate['threshold']:.3f}."
             )
     table = spec["metrics"].get("judge_before_and_after", {"cells": {}})
     for attribute, rows in table["cells"].items():
@@ -88,7 +88,8 @@ def _quality(spec: dict[str, Any], gender: str) -> list[str]:
     critic = spec["metrics"].get("critic")
     if critic:
         lines.append(
-            f"- The judge accepts {100 * critic['accepted']:.0f} % of the faces that IDs get, {100 * critic['accepted_random']:.0f} % of first attempts "
+            f"- The judge accepts {100 * critic['accepted']:.0f} % of the faces that IDs get, "
+            f"{100 * critic['accepted_random']:.0f} % of first attempts "
             f"(rank correlation of the latent critic with the judge {critic['correlation']:.2f})."
         )
     return [*lines, ""]

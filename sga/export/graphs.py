@@ -1,4 +1,5 @@
-"""Generator and judge as ONNX: pictures are uint8 on both sides, weights are stored in half precision and computed in single."""
+"""Generator and judge as ONNX: pictures are uint8 on both sides, weights are stored in half precision and computed in
+single."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ OPSET = 18
 
 
 class GeneratorGraph(nn.Module):
-    """noise (n, noise_size), gender (n,) int64, style (n, style_size) → image (n, size, size, 3) uint8, rounded in the graph."""
+    """noise (n, noise_size), gender (n,) int64, style (n, style_size) → image (n, size, size, 3) uint8, rounded in the
+    graph."""
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
@@ -39,7 +41,8 @@ class GeneratorGraph(nn.Module):
 
 
 class JudgeGraph(nn.Module):
-    """image (n, size, size, 3) uint8 → probabilities (n, width), style (n, style_size), quality (n,), as model folders name them."""
+    """image (n, size, size, 3) uint8 → probabilities (n, width), style (n, style_size), quality (n,), as model folders name
+    them."""
 
     def __init__(self, network: StyleFeatureNetwork, schema: Schema) -> None:
         super().__init__()
@@ -81,7 +84,7 @@ def _export(path: Path, graph: nn.Module, inputs: dict[str, Tensor], outputs: li
         raise MissingExtra(error.name or "onnx", "train") from error
     from sga.export.shuffle import speed_up
 
-    graph = graph.cpu().float().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    graph = graph.cpu().float().to(memory_format=torch.contiguous_format).eval()
     rows = torch.export.Dim("rows", min=1, max=4096)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
@@ -110,7 +113,8 @@ def _export(path: Path, graph: nn.Module, inputs: dict[str, Tensor], outputs: li
 
 
 def store_half(model: onnx.ModelProto, least: int = 64) -> None:
-    """Store float32 weights of at least `least` entries as float16 behind a cast: half the download, the arithmetic as before."""
+    """Store float32 weights of at least `least` entries as float16 behind a cast: half the download, the arithmetic as
+    before."""
     from onnx import TensorProto, helper, numpy_helper
 
     graph = model.graph

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 
 from classifiers.sfn import StyleFeatureNetwork, load_sfn
-from configs.errors import WorkspaceError
-from configs.files import atomic_path, atomic_write_text, read_json
+from configs.errors import InputError
+from configs.files import atomic_path, atomic_write_text, explain_os_error, read_json
 from configs.settings import Settings
 from labeling.schema import Schema
 from labeling.table import LabelTable
@@ -36,7 +36,7 @@ class ExportSettings(Settings):
     max_attempts: int = Field(32, ge=1, description="draws a face may take unless told otherwise")
     micro_batch: int = Field(8, ge=1, le=256, description="rows of every pass through the networks")
     most_styles: int = Field(20_000, ge=1, description="styles of real faces that are kept, evenly over the training faces")
-    style_prior: str | None = Field(None, description="empirical or truncated_normal; None = as in training")
+    style_prior: Literal["empirical", "truncated_normal"] | None = Field(None, description="None = as in training")
     licence: str = Field("", description="licence note, written into every picture")
     data: str = Field("", description="what the faces are and under which terms, for card.md")
     notes: str = Field("", description="known failures and remarks, for card.md")
@@ -47,30 +47,44 @@ class ExportSettings(Settings):
 def export(workspace: Workspace, settings: ExportSettings, out: Path | None = None) -> ModelFolder:
     """Write `<workspace>/model` (or `out`) from the trained generator and the tuned judge.
 
+    The folder is built beside its place and put there whole: an interrupted export leaves the former model as it was.
+
     Raises:
         WorkspaceError: a stage is missing, or made from another one than is here now.
+        InputError: `out` holds something else than a model folder.
     """
     workspace.require("gan")
     workspace.require("quality")
-    stale = [stage for stage in ("ensemble", "sfn", "gan", "quality") if workspace.state(stage) == "stale"]
-    if stale:
-        raise WorkspaceError(
-            f"Expected stages that belong together in {workspace.root}, found {', '.join(stale)} made from earlier inputs. "
-            f"Type: sga status --workspace {workspace.root}, and run the stale stages again."
-        )
     network, _, _ = load_sfn(workspace.folder("quality") / "judge.safetensors")
     calibration = read_json(workspace.folder("quality") / "calibration.json")
     thresholds = {"quality": calibration["threshold"], "gender": settings.gender_threshold, "levels": calibration["levels"]}
     made = workspace.folder("model")
     target = made if out is None else out
-    folder = build_model_folder(workspace, target, network, thresholds, settings, _metrics(workspace))
-    if settings.critic and folder.spec.style_size:
-        from sga.export.critic import add_critic
+    known = {"model.json", "stage.json", "card.md", "sheet.png", "quality-labels.csv"}
+    if target.exists() and (
+        not target.is_dir() or not known >= {p.name for p in target.iterdir() if p.suffix not in (".onnx", ".npz")}
+    ):
+        raise InputError(f"Expected a model folder or nothing at {target}, found something else. Name another with --out.")
+    building = target.with_name(f".{target.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    try:
+        folder = build_model_folder(workspace, building, network, thresholds, settings, _metrics(workspace))
+        if settings.critic and folder.spec.style_size:
+            from sga.export.critic import add_critic
 
-        add_critic(target, samples=settings.critic_samples, avatars=min(256, settings.critic_samples))
-    _write_card(workspace, target, settings)
+            add_critic(building, samples=settings.critic_samples, avatars=min(256, settings.critic_samples))
+        _write_card(workspace, building, settings)
+        former = target.with_name(f".{target.name}.former")
+        shutil.rmtree(former, ignore_errors=True)
+        if target.exists():
+            target.rename(former)
+        building.rename(target)
+        shutil.rmtree(former, ignore_errors=True)
+    except OSError as error:
+        raise explain_os_error(error, target) from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
     folder = ModelFolder.load(target)
-    made.mkdir(parents=True, exist_ok=True)
     workspace.finish("model", folder.hash, settings.model_dump(mode="json"), path=str(target))
     return folder
 
@@ -83,7 +97,8 @@ def build_model_folder(
     settings: ExportSettings,
     metrics: dict[str, Any],
 ) -> ModelFolder:
-    """Write a model folder around any judge: the tuned one for `sga export`, the plain SFN for faces that are to be labelled."""
+    """Write a model folder around any judge: the tuned one for `sga export`, the plain SFN for faces that are to be
+    labelled."""
     described = read_json(workspace.folder("gan") / "generator.json")
     generator = load_generator(workspace.folder("gan"))
     trained, arguments = described["settings"], described["arguments"]
@@ -127,7 +142,7 @@ def _write_styles(workspace: Workspace, path: Path, style_size: int, most: int) 
         style = stored["style"]
     rows = np.linspace(0, len(table) - 1, min(most, len(table))).astype(np.int64)
     kept = table.select(rows)
-    arrays = {a.name: kept.codes(a.name).astype(np.int8) for a in table.schema if a.role != "quality"}
+    arrays: dict[str, Any] = {a.name: kept.codes(a.name).astype(np.int8) for a in table.schema if a.role != "quality"}
     if style_size:
         arrays["style"] = style[[row_of[face] for face in kept.faces]].astype(np.float16)
     with atomic_path(path) as temporary, temporary.open("wb") as handle:

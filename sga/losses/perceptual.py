@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,7 +14,8 @@ __all__ = ["Perception"]
 
 
 class Perception(nn.Module):
-    """Perceptual distance on the first `layers` feature maps of a frozen backbone, each normalised by channel (as LPIPS does)."""
+    """Perceptual distance on the first `layers` feature maps of a frozen backbone, each normalised by channel (as LPIPS
+    does)."""
 
     def __init__(self, backbone: Backbone, layers: int) -> None:
         super().__init__()
@@ -22,9 +25,8 @@ class Perception(nn.Module):
     def features(self, images: Tensor) -> list[Tensor]:
         """Feature maps of (n, 3, h, w) images in [-1, 1], unit length along the channels."""
         x = (images - self.backbone.mean) / self.backbone.std
-        maps = self.backbone.network.forward_intermediates(
-            x, indices=list(range(self.layers)), stop_early=True, intermediates_only=True
-        )
+        network: Any = self.backbone.network  # timm's, which alone has this method
+        maps = network.forward_intermediates(x, indices=list(range(self.layers)), stop_early=True, intermediates_only=True)
         return [F.normalize(m.float(), dim=1) for m in maps]
 
     def forward(self, drawn: Tensor, real: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -27,7 +29,7 @@ class Encoder(nn.Module):
     def __init__(self, size: int, noise_size: int, condition_size: int, channels: int = 32) -> None:
         super().__init__()
         widths = [channels, 2 * channels, 4 * channels, 8 * channels]
-        self.trunk = nn.Sequential(_down(3, widths[0]), *(_down(a, b) for a, b in zip(widths, widths[1:], strict=False)))
+        self.trunk = nn.Sequential(_down(3, widths[0]), *(_down(a, b) for a, b in pairwise(widths)))
         self.head = nn.Linear(widths[-1] * (size // 16) ** 2, 2 * noise_size)
         self.register_buffer("weight", torch.eye(noise_size))
         self.register_buffer("slope", torch.zeros(noise_size, condition_size))

@@ -49,8 +49,8 @@ class TrainingFaces:
 
     def select(self, rows: np.ndarray) -> TrainingFaces:
         """The faces at (k,) int64 `rows`."""
-        parts = (part[rows] for part in (self.gender, self.gender_weight, self.style))
-        return TrainingFaces(Pictures(self.images, rows=rows), *parts, self.schema)
+        pictures = Pictures(self.images, rows=rows)
+        return TrainingFaces(pictures, self.gender[rows], self.gender_weight[rows], self.style[rows], self.schema)
 
     def fingerprint(self) -> str:
         """Names the number and size of the faces, their labels and styles: all of the data but the pixels."""

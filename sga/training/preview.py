@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +57,7 @@ def fixed_conditions(folder: Path, settings: GanSettings, prior: ConditionPrior,
         style = style.view(_PAIRS, 2, columns, -1)[:, :1].expand(-1, 2, -1, -1).reshape(len(gender), -1)
     condition = Condition(noise.cpu(), gender.cpu(), style)
     if write:
-        arrays = {"noise": condition.noise.numpy(), "gender": condition.gender.numpy()}
+        arrays: dict[str, Any] = {"noise": condition.noise.numpy(), "gender": condition.gender.numpy()}
         if style is not None:
             arrays["style"] = style.numpy()
         with atomic_path(path) as temporary, temporary.open("wb") as handle:

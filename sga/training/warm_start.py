@@ -1,9 +1,13 @@
 """Warm start: the generator first learns to draw as the decoder of a variational autoencoder over the real faces.
 
-A GAN from scratch spends its first tens of thousands of images on noise. A decoder with the same weights draws recognisable faces after
-as many, so where compute is short the adversarial training starts from there. Three terms: L1, a perceptual distance on the early layers
-of the workspace's own style feature network, and a weak KL term. Afterwards the posterior of all faces is fitted as a Gaussian that
-depends linearly on the condition, and the map from the generator's truncated normal prior to it is folded into the generator's first
+A GAN from scratch spends its first tens of thousands of images on noise. A decoder with the same weights draws recognisable
+faces after
+as many, so where compute is short the adversarial training starts from there. Three terms: L1, a perceptual distance on the
+early layers
+of the workspace's own style feature network, and a weak KL term. Afterwards the posterior of all faces is fitted as a
+Gaussian that
+depends linearly on the condition, and the map from the generator's truncated normal prior to it is folded into the
+generator's first
 layer: drawing needs nothing new.
 """
 
@@ -41,10 +45,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Anchor", "align_prior", "prepare_warm_start", "select_faces", "warm_start"]
 
+_ALWAYS_KEPT = 1000
+"""Faces of a gender that a selection never goes below: a rare gender has no face to spare."""
+
 
 @dataclass(frozen=True)
 class Anchor:
-    """The warm start's terms as one more term of the adversarial training: the generator must still be able to draw every real face."""
+    """The warm start's terms as one more term of the adversarial training: the generator must still be able to draw every
+    real face."""
 
     encoder: Encoder
     perception: Perception
@@ -93,8 +101,8 @@ def prepare_warm_start(
     if not (all(file.is_file() for file in files) and stamped.is_file() and read_json(stamped) == stamp):
         if (folder / "checkpoint.pt").is_file():
             raise WorkspaceError(
-                f"Expected the warm start that the run in {folder} began with, found that its settings, faces or style features are "
-                f"others now. Set them back, or remove {folder} to start anew."
+                f"Expected the warm start that the run in {folder} began with, found other settings, faces or style "
+                f"features now. Set them back, or remove {folder} to start anew."
             )
         if not (started.is_file() and read_json(started) == stamp):
             (folder / "warm_start.checkpoint.pt").unlink(missing_ok=True)
@@ -131,7 +139,8 @@ def prepare_warm_start(
 def select_faces(folder: Path, anchor: Anchor, faces: TrainingFaces, settings: GanSettings, fabric: Fabric) -> np.ndarray:
     """(k,) int64 rows of the faces that the decoder draws best, the same part of each gender.
 
-    Instance selection (DeVries et al. 2020): where compute is short, odd poses and crowded pictures teach the networks little and
+    Instance selection (DeVries et al. 2020): where compute is short, odd poses and crowded pictures teach the networks little
+    and
     cost them much. Kept in `gan/selection.npz`, so that a run continues on the same faces.
     """
     path = folder / "selection.npz"
@@ -151,7 +160,8 @@ def select_faces(folder: Path, anchor: Anchor, faces: TrainingFaces, settings: G
         ]
     )
     rows = [np.flatnonzero(faces.gender == gender) for gender in (-1, 0, 1)]
-    best = [group[np.argsort(distances[group], kind="stable")[: round(settings.selection * len(group))]] for group in rows]
+    kept_of = [max(round(settings.selection * len(group)), min(len(group), _ALWAYS_KEPT)) for group in rows]
+    best = [group[np.argsort(distances[group], kind="stable")[:kept]] for group, kept in zip(rows, kept_of, strict=True)]
     chosen = np.sort(np.concatenate(best))
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
         np.savez(
@@ -222,7 +232,7 @@ def warm_start(
         loss = settings.pixel * pixel + settings.perceptual * likeness + settings.kl * kl
         if not torch.isfinite(loss):
             raise DivergedError(
-                f"Expected a finite loss in the warm start, found {loss.item()} after {seen} images. Type the command again with "
+                f"Expected a finite loss in the warm start, found {loss.item()} after {seen} images. Type again with "
                 f"--set warm_start.learning_rate={settings.learning_rate / 3:.1g}"
             )
         optimizer.zero_grad(set_to_none=True)
@@ -238,7 +248,8 @@ def warm_start(
 def align_prior(
     generator: SRResNetGenerator, encoder: Encoder, faces: TrainingFaces, fabric: Fabric, most: int = 16_384
 ) -> None:
-    """Fold the map from the prior (truncated normal, no condition) to the posterior of all faces into the generator's first layer.
+    """Fold the map from the prior (truncated normal, no condition) to the posterior of all faces into the generator's first
+    layer.
 
     z = A·c + b + L·n / σ: A and b by least squares of the posterior means on the condition c, L·Lᵀ the covariance that is left
     (posterior variances included), σ the prior's standard deviation.
@@ -279,7 +290,8 @@ def align_prior(
 def write_reconstructions(
     path: Path, generator: nn.Module, encoder: Encoder, faces: TrainingFaces, fabric: Fabric, count: int = 12
 ) -> None:
-    """Three rows: real faces, what the decoder makes of them, and other noise under their conditions. Stays in the workspace."""
+    """Three rows: real faces, what the decoder makes of them, and other noise under their conditions. Stays in the
+    workspace."""
     rows = np.linspace(0, len(faces) - 1, count).astype(np.int64)
     batch = faces.batch(rows, fabric.device)
     gender = batch.gender.clamp(min=0)

@@ -44,7 +44,7 @@ def test_erasing_hides_a_square_of_at_most_the_asked_side() -> None:
     images = torch.full((64, 3, 40, 40), 0.5)
     out = augment(images, OFF.model_copy(update={"erase": 0.3}))
     hidden = (out[:, 0] == 0).sum(dim=(1, 2))
-    assert bool((((out == 0) | ((out - 0.5).abs() < 1e-5)).all()))
+    assert bool(((out == 0) | ((out - 0.5).abs() < 1e-5)).all())
     assert 0 < int(hidden.max()) <= 13**2
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from classifiers.data import load_pixels
 from classifiers.ensemble import EnsembleSettings, predict_member, train_member
@@ -14,8 +15,8 @@ from classifiers.metrics import fit_temperature, reweigh, shift_prior, temper
 from classifiers.report import Table, compare
 from classifiers.runtime import RunLog, launch, progress_bar
 from classifiers.train import sampled_shares, sampling_weights
-from configs.errors import InputError
-from configs.files import atomic_write_text, write_json
+from configs.errors import InputError, WorkspaceError
+from configs.files import atomic_path, atomic_write_text, write_json
 from labeling.predictions import Predictions
 from labeling.provenance import Source
 from labeling.table import LabelTable
@@ -23,13 +24,20 @@ from labeling.workspace import Workspace, fingerprint, table_fingerprint
 
 __all__ = ["Completion", "complete", "goal_shares"]
 
+_IDLE = {"launch": True, "min_confidence": True, "fit": {"checkpoint_seconds"}}
+"""Settings that change no network: another of them must not throw finished ones away."""
+
 
 @dataclass(frozen=True)
 class Completion:
-    """filled[attribute]: cells written; held_out and out_of_fold: Table 1 on the test faces and on the faces trained on."""
+    """filled[attribute]: cells written; shares[attribute][value]: of the unlabelled faces; disagreement[attribute]: the members'
+    mutual information, mean over all faces, in [0, 1]; held_out and out_of_fold: Table 1 on the test faces and on
+    those trained on.
+    """
 
     filled: dict[str, int]
     shares: dict[str, dict[str, float]]
+    disagreement: dict[str, float]
     held_out: Table
     out_of_fold: Table
 
@@ -56,7 +64,8 @@ def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool
     names = _learnable(table)
     pixels = load_pixels(workspace, table)
     folder, fabric = workspace.folder("ensemble"), launch(settings.launch)
-    inputs = fingerprint(table_fingerprint(table, completed=False), settings.model_dump_json())
+    labels = table_fingerprint(table, completed=False)
+    inputs = fingerprint(labels, settings.model_dump_json(exclude=_IDLE))
     _forget_other_runs(folder, inputs)
     workspace.begin("ensemble")
 
@@ -90,15 +99,36 @@ def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool
         shares[name] = _shares_of_unlabelled(table, name, averaged[name].mean(axis=1), met[name], trained)
         probabilities[name] = reweigh(averaged[name], met[name], shares[name]).astype(np.float32)
         filled[name] = _fill(table, name, probabilities[name].mean(axis=1), settings.min_confidence)
-    Predictions(table.faces, tuple(settings.members), probabilities, trained).save(folder / "predictions.npz")
+    if table_fingerprint(workspace.table(), completed=False) != labels:
+        raise WorkspaceError(
+            f"Expected the labels that the ensemble learnt from in {workspace.labels_path}, found others: they were changed "
+            "meanwhile and are kept. Type the same command again to learn from them."
+        )
+    predictions = Predictions(table.faces, tuple(settings.members), probabilities, trained)
+    predictions.save(folder / "predictions.npz")
+    _write_faces(folder / "faces.csv", table, predictions)
     table.save(workspace.labels_path)
     held_out.save(folder / "table1")
     out_of_fold.save(folder / "table1-out-of-fold")
     named = {name: dict(zip(table.schema[name].values, map(float, shares[name]), strict=True)) for name in names}
     write_json(folder / "calibration.json", {"temperatures": temperatures, "shares_of_unlabelled": named})
-    output = fingerprint(inputs, *(probabilities[name].argmax(axis=2).tobytes() for name in names))
-    workspace.finish("ensemble", output, settings.model_dump(mode="json"), filled=filled, made_from=inputs)
-    return Completion(filled, named, held_out, out_of_fold)
+    workspace.finish(
+        "ensemble", table_fingerprint(table, completed=True), settings.model_dump(mode="json"), filled=filled, made_from=inputs
+    )
+    disagreement = {name: float(predictions.disagreement(name).mean()) for name in names}
+    return Completion(filled, named, disagreement, held_out, out_of_fold)
+
+
+def _write_faces(path: Path, table: LabelTable, predictions: Predictions) -> None:
+    """For people: what the ensemble says of each face, how surely, and how far its members disagree (0 … 1)."""
+    out = pd.DataFrame({"face": table.faces, "file": table.frame["file"], "out_of_fold": predictions.out_of_fold})
+    for name in predictions.probabilities:
+        mean = predictions.mean(name)
+        out[name] = np.asarray(table.schema[name].values, dtype=object)[mean.argmax(axis=1)]
+        out[f"{name}_confidence"] = mean.max(axis=1)
+        out[f"{name}_disagreement"] = predictions.disagreement(name)
+    with atomic_path(path) as temporary:
+        out.to_csv(temporary, index=False, float_format="%.4f")
 
 
 def _learnable(table: LabelTable) -> list[str]:

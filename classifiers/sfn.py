@@ -135,7 +135,8 @@ def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = T
     pixels = load_pixels(workspace, table)
     folder, fabric = workspace.folder("sfn"), launch(settings.launch)
     schema = table.schema
-    inputs = fingerprint(table_fingerprint(table, completed=True), settings.model_dump_json())
+    idle = {"launch": True, "fit": {"checkpoint_seconds"}}
+    inputs = fingerprint(table_fingerprint(table, completed=True), settings.model_dump_json(exclude=idle))
     data = fit_data(table, pixels, settings.fit.rarity, settings.completed_weight)
 
     workspace.begin("sfn")
@@ -207,12 +208,14 @@ def aim_heads(network: StyleFeatureNetwork, table: LabelTable, data: FitData, *,
     mass = {name: data.sampling * weight[data.rows] for name, weight in data.weights.items()}
     for name, codes in data.codes.items():
         attribute = table.schema[name]
-        if attribute.kind != "exclusive" or not table.labelled(name).any():
+        if not table.labelled(name).any():
             continue
         met = sampled_shares(codes[data.rows], mass[name], attribute.size)
         goal = goal_shares(table, name)
         seen = met > _NEVER_MET  # a value nobody has labelled must not win by a correction
         shift = np.where(seen, np.log(goal) - np.log(met), 0.0)
+        if attribute.kind == "independent":  # one logit: the log-odds of yes
+            shift = shift[1:] - shift[:1]
         network.heads.bias[table.schema.logit_slices[name]] += sign * torch.from_numpy(shift).to(network.heads.bias)
 
 

@@ -163,7 +163,7 @@ def fit(
     plain = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     model, optimizer = fabric.setup(network, torch.optim.AdamW(groups, lr=settings.learning_rate))
-    share, identity, seen = settings.batch // fabric.world_size, settings.model_dump_json(), 0
+    share, identity, seen = settings.batch // fabric.world_size, settings.model_dump_json(exclude={"checkpoint_seconds"}), 0
 
     if checkpoint and (state := load_checkpoint(checkpoint)):
         if state["settings"] != identity or state["rows"] != len(data.rows):

@@ -138,4 +138,6 @@ def table_fingerprint(table: LabelTable, *, completed: bool) -> str:
     for name in table.schema.names:
         codes = table.codes(name)
         digest.update(np.where(table.labelled(name) | completed, codes, -1).astype(np.int8).tobytes())
+        if completed:  # a completed cell that a person confirms keeps its value and gains weight
+            digest.update(table.labelled(name).tobytes())
     return digest.hexdigest()

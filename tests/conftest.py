@@ -20,7 +20,7 @@ SIZE, COUNT = 64, 160
 ATTRIBUTES = ("gender", "hair_color", "smile", "quality")
 LAUNCH = {"accelerator": "cpu", "precision": "32", "threads": 1}
 BACKBONES: dict[str, dict[str, Any]] = {
-    "resnet": {"backbone": "resnet10t", "arguments": {"channels": [8, 16, 16, 32]}},
+    "resnet": {"backbone": "resnet10t", "arguments": {"channels": [16, 32, 64, 64]}},
     "densenet": {"backbone": "densenet121", "arguments": {"growth_rate": 8, "block_config": [2, 2, 2, 2]}},
 }
 ENSEMBLE = {

@@ -74,7 +74,7 @@ def test_set_reaches_the_settings(stage: str) -> None:
     key, value = {
         "ensemble": ("fit.batch", 8),
         "export": ("max_attempts", 5),
-        "gan": ("weights.style", 0.7),
+        "gan": ("weights.gender", 0.7),
         "quality": ("folds", 3),
         "run": ("labels", "labels.csv"),
         "sfn": ("fit.augment.rotate", 3.0),

@@ -34,4 +34,5 @@ def complete(
     typer.echo(completion.held_out.markdown())
     typer.echo(completion.out_of_fold.markdown())
     cells = ", ".join(f"{name} {count}" for name, count in completion.filled.items())
+    typer.echo("Members' disagreement: " + ", ".join(f"{name} {value:.3f}" for name, value in completion.disagreement.items()))
     typer.echo(f"Cells filled: {cells}. Next: sga sfn --workspace {workspace}")

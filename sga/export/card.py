@@ -85,6 +85,8 @@ def _quality(spec: dict[str, Any], gender: str) -> list[str]:
         lines.append(
             f"- {attribute} before the finetuning {_percent(rows['before'][metric])}, after {_percent(rows['after'][metric])}."
         )
+    if quality.get("style_correlation") is not None:
+        lines.append(f"- Mean correlation of the style's entries before and after: {quality['style_correlation']:.2f}.")
     critic = spec["metrics"].get("critic")
     if critic:
         lines.append(

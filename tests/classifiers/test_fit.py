@@ -37,7 +37,7 @@ def data(faces_workspace: Path, table: LabelTable) -> FitData:
 
 def network(table: LabelTable, **arguments: Any) -> Classifier:
     seed_step(7, -1)
-    return Classifier.build(table.schema, "resnet10t", dropout=0.2, channels=[8, 16, 16, 32], **arguments)
+    return Classifier.build(table.schema, "resnet10t", dropout=0.2, channels=[16, 32, 64, 64], **arguments)
 
 
 def train(table: LabelTable, data: FitData, settings: FitSettings = SETTINGS, **arguments: Any) -> dict[str, torch.Tensor]:

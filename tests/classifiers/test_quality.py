@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from classifiers.augment import AugmentSettings
 from classifiers.data import load_pixels
 from classifiers.quality import LabelledFaces, QualitySettings, calibrate, precision_recall, tune
 from classifiers.report import Table
@@ -103,14 +104,15 @@ def test_the_judge_ranks_high_above_low_on_labels_it_never_saw(
 
     images, codes = drawn_quality(tmp_path / "drawn", 260, 5)
     space = Workspace(copy_of(gan_workspace))
-    longer = settings.model_copy(update={"fit": settings.fit.model_copy(update={"images": 1600, "learning_rate": 5e-3})})
+    still = AugmentSettings(rotate=0, scale=0, shift=0.03, erase=0)  # few labels, few steps: nothing but the faces
+    fit = settings.fit.model_copy(update={"images": 1280, "learning_rate": 3e-3, "augment": still})
     keys = np.array([f"5/{index}/female" for index in range(180)], dtype=object)
-    tune(space, longer, LabelledFaces(images[:180], codes[:180], keys), progress=False)
+    tune(space, settings.model_copy(update={"fit": fit}), LabelledFaces(images[:180], codes[:180], keys), progress=False)
     network, schema, _ = load_sfn(space.folder("quality") / "judge.safetensors")
     fabric = launch(LaunchSettings(accelerator="cpu", precision="32", threads=1))
     logits, _ = describe(network, images, np.arange(180, 260), fabric)
     ranked = rank_auc(logits[:, schema.logit_slices["quality"]][:, 0], codes[180:] == 2)
-    assert ranked > 0.65  # by chance 0.5 ± 0.065
+    assert ranked > 0.7  # by chance 0.5 ± 0.065
 
 
 def test_the_files_of_a_finetuning(tuned: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from classifiers.runtime import launch, seed_step
 from classifiers.sfn import load_sfn
-from configs.errors import DivergedError
+from configs.errors import DivergedError, WorkspaceError
 from labeling.workspace import Workspace
 from sga.losses.perceptual import Perception
 from sga.models import make_network
@@ -194,6 +194,10 @@ def test_the_run_starts_from_it_and_does_it_once(
     assert {name: (folder / name).stat().st_mtime_ns for name in stamps} == stamps
     other = GanSettings.model_validate({**short, "images": 16, "warm_start": {**WARM, "images": 48}})
     faces = load_training_faces(space, other)
+    with pytest.raises(WorkspaceError, match="to start anew"):  # the run that is there needs its own
+        prepare_warm_start(space, other, faces, launch(other.launch), progress=False)
+    assert {name: (folder / name).stat().st_mtime_ns for name in stamps} == stamps
+    (folder / "checkpoint.pt").unlink()
     prepare_warm_start(space, other, faces, launch(other.launch), progress=False)
     assert (folder / "warm_start.safetensors").stat().st_mtime_ns != stamps["warm_start.safetensors"]
 

@@ -30,10 +30,9 @@ _IDLE = {"launch": True, "min_confidence": True, "fit": {"checkpoint_seconds"}}
 
 @dataclass(frozen=True)
 class Completion:
-    """filled[attribute]: cells written; shares[attribute][value]: of the unlabelled faces; disagreement[attribute]: the members'
-    mutual information, mean over all faces, in [0, 1]; held_out and out_of_fold: Table 1 on the test faces and on
-    those trained on.
-    """
+    """filled[attribute]: cells written; shares[attribute][value]: of the unlabelled faces; disagreement[attribute]: mutual
+    information of the members, mean over all faces, in [0, 1]; held_out and out_of_fold: Table 1 on the test faces and on those
+    that were trained on."""
 
     filled: dict[str, int]
     shares: dict[str, dict[str, float]]

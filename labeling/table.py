@@ -224,7 +224,10 @@ class LabelTable:
         Raises:
             InputError: a column is missing, or a value is not one of the schema's.
         """
-        raw = pd.read_csv(path, dtype=str, keep_default_na=False)
+        try:
+            raw = pd.read_csv(path, dtype=str, keep_default_na=False)
+        except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
+            raise InputError(f"Expected a label table as CSV at {path}, found none that can be read ({error}).") from error
         needed = [name for name in cls._columns(schema) if name not in raw.columns]
         if needed:
             raise InputError(f"Expected the columns {', '.join(needed)} in {path}, found {', '.join(raw.columns)}.")
@@ -237,7 +240,10 @@ class LabelTable:
                 raise InputError(
                     f"Expected sources {', '.join(s.name.lower() for s in Source)} in {path}, found {', '.join(unknown)}."
                 )
-            confidence = pd.to_numeric(raw[f"{attribute.name}_confidence"]).to_numpy(dtype=np.float32)
+            try:
+                confidence = pd.to_numeric(raw[f"{attribute.name}_confidence"]).to_numpy(dtype=np.float32)
+            except ValueError as error:
+                raise InputError(f"Expected numbers in {attribute.name}_confidence of {path}, found: {error}.") from error
             levels = sources.map(lambda name: int(Source[name])).to_numpy()
             for source in (Source.COMPLETED, Source.ORIGINAL, Source.HUMAN):
                 rows = np.flatnonzero(levels == source)

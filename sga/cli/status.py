@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from sga.cli.options import DEFAULT_WORKSPACE, WorkspaceOption
@@ -9,7 +12,12 @@ from sga.cli.options import DEFAULT_WORKSPACE, WorkspaceOption
 __all__ = ["status"]
 
 
-def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
+def status(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    labels_csv: Annotated[
+        Path | None, typer.Option(help="Also write the label table, with confidences and sources, as CSV.")
+    ] = None,
+) -> None:
     """Show which stages are done, stale, started or missing, and the labels there are."""
     from labeling.workspace import Workspace
     from sga.pipeline import status as read_status
@@ -22,6 +30,9 @@ def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
         from labeling.histograms import format_histograms
 
         typer.echo(format_histograms(place.table().histograms()))
+    if labels_csv is not None:
+        place.table().to_csv(labels_csv)
+        typer.echo(f"Labels: {labels_csv}")
     open_stages = [stage for stage in states if stage.state != "done"]
     if open_stages:
         typer.echo(f"Next: {open_stages[0].command} --workspace {workspace}")

@@ -231,7 +231,7 @@ def test_stages_that_do_not_belong_together_are_refused(tuned: Path, copy_of: Ca
     record = space.record("faces")
     assert record is not None
     space.finish("faces", "another", record["settings"])
-    with pytest.raises(WorkspaceError, match="earlier inputs.*sga status"):
+    with pytest.raises(WorkspaceError, match=r"earlier inputs.*sga status"):
         export(space, ExportSettings())
 
 

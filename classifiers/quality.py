@@ -196,7 +196,20 @@ def _data(
     keys = np.concatenate(
         [table.frame["group"].to_numpy()[trainable], np.zeros(0, object) if generated is None else generated.keys]
     )
-    return FitData(pixels, rows, codes, weights, sampling_weights(codes, weights, rows, settings.fit.rarity)), labelled, keys
+    return FitData(pixels, rows, codes, weights, _sampling(codes, weights, rows, name, settings.fit.rarity)), labelled, keys
+
+
+def _sampling(
+    codes: dict[str, np.ndarray], weights: dict[str, np.ndarray], rows: np.ndarray, quality: str, rarity: float
+) -> np.ndarray:
+    """(k,) float64 > 0. Half of the draws are for quality, the other half for all else together.
+
+    With an equal share for every attribute a generated face, which knows its quality alone, would hardly be met.
+    """
+    rest = {name: code for name, code in codes.items() if name != quality}
+    halves = (sampling_weights(part, weights, rows, rarity) for part in ({quality: codes[quality]}, rest))
+    total: np.ndarray = sum(half / half.sum() for half in halves)  # type: ignore[assignment]
+    return total
 
 
 def _finetune(
@@ -214,7 +227,8 @@ def _finetune(
     # again.
     aim_heads(network, table, fit_data(table, data.pixels, trained.fit.rarity, trained.completed_weight), undo=True)
     rows = np.setdiff1d(data.rows, held)
-    sampling = sampling_weights(data.codes, data.weights, rows, settings.fit.rarity)
+    quality = table.schema.with_role("quality")[0].name
+    sampling = _sampling(data.codes, data.weights, rows, quality, settings.fit.rarity)
     part = FitData(data.pixels, rows, data.codes, data.weights, sampling)
     fit(network, schema, part, settings.fit, fabric, seed=settings.seed, on_step=on_step)
     aim_heads(network, table, part)

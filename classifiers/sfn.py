@@ -208,14 +208,14 @@ def aim_heads(network: StyleFeatureNetwork, table: LabelTable, data: FitData, *,
     mass = {name: data.sampling * weight[data.rows] for name, weight in data.weights.items()}
     for name, codes in data.codes.items():
         attribute = table.schema[name]
-        if not table.labelled(name).any():
+        if attribute.kind == "ordinal" or not table.labelled(name).any():  # a regressed score has no classes to balance
             continue
         met = sampled_shares(codes[data.rows], mass[name], attribute.size)
         goal = goal_shares(table, name)
         seen = met > _NEVER_MET  # a value nobody has labelled must not win by a correction
         shift = np.where(seen, np.log(goal) - np.log(met), 0.0)
         if attribute.kind == "independent":  # one logit: the log-odds of yes
-            shift = shift[1:] - shift[:1]
+            shift = (shift[1:] - shift[:1]) * seen.all()
         network.heads.bias[table.schema.logit_slices[name]] += sign * torch.from_numpy(shift).to(network.heads.bias)
 
 

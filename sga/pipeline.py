@@ -52,18 +52,25 @@ class StageState:
 def run(
     workspace: Workspace, settings: PipelineSettings, announce: Callable[[str], None] = print, *, progress: bool = True
 ) -> None:
-    """Run every stage that is not done, in order; the same call again goes on where it stopped.
+    """Run every stage that is not done with these settings, in order; the same call again goes on where it stopped.
 
     Raises:
         ConfigError: neither samples nor paths, or settings of any stage that are wrong: before the first one begins.
     """
     steps = _steps(workspace, settings, progress)
-    for name, step in steps.items():
-        if workspace.state(name) == "done":
+    for name, (wanted, step) in steps.items():
+        if workspace.state(name) == "done" and _made_with(workspace, name, wanted):
             announce(f"{name}: done")
             continue
         announce(f"{name}: sga {STAGES[name].command}")
         step()
+
+
+def _made_with(workspace: Workspace, name: str, wanted: Settings) -> bool:
+    """Whether the record of a stage has the wanted settings; where it runs does not count."""
+    made = dict((workspace.record(name) or {}).get("settings", {}))
+    asked = wanted.model_dump(mode="json")
+    return {**made, "launch": None} == {**asked, "launch": None}
 
 
 def status(workspace: Workspace) -> list[StageState]:
@@ -76,7 +83,9 @@ def status(workspace: Workspace) -> list[StageState]:
     return states
 
 
-def _steps(workspace: Workspace, settings: PipelineSettings, progress: bool) -> dict[str, Callable[[], object]]:
+def _steps(
+    workspace: Workspace, settings: PipelineSettings, progress: bool
+) -> dict[str, tuple[Settings, Callable[[], object]]]:
     """What each stage does, by name. All settings are read here: a typo in the last stage must not show after hours."""
     from classifiers.complete import complete
     from classifiers.ensemble import EnsembleSettings
@@ -101,20 +110,20 @@ def _steps(workspace: Workspace, settings: PipelineSettings, progress: bool) -> 
     labels = [Path(path) for path in settings.quality_labels]
     return {
         "faces": _faces(workspace, settings),
-        "ensemble": lambda: complete(workspace, ensemble, progress=progress),
-        "sfn": lambda: train_sfn(workspace, sfn, progress=progress),
-        "gan": lambda: _train(workspace, gan, progress),
-        "quality": lambda: tune_judge(workspace, quality, labels, progress=progress),
-        "model": lambda: export(workspace, exported),
+        "ensemble": (ensemble, lambda: complete(workspace, ensemble, progress=progress)),
+        "sfn": (sfn, lambda: train_sfn(workspace, sfn, progress=progress)),
+        "gan": (gan, lambda: _train(workspace, gan, progress)),
+        "quality": (quality, lambda: tune_judge(workspace, quality, labels, progress=progress)),
+        "model": (exported, lambda: export(workspace, exported)),
     }
 
 
-def _faces(workspace: Workspace, settings: PipelineSettings) -> Callable[[], object]:
+def _faces(workspace: Workspace, settings: PipelineSettings) -> tuple[Settings, Callable[[], object]]:
     from labeling.ingest import IngestSettings, ingest
 
     wanted = make_settings(IngestSettings, settings.ingest, "ingest of the run")
     if settings.samples is None:
-        return lambda: ingest(settings.paths, workspace.root, wanted, settings.labels)
+        return wanted, lambda: ingest(settings.paths, workspace.root, wanted, settings.labels)
     from labeling.samples import SampleSettings, write_samples
 
     drawn, folder = make_settings(SampleSettings, settings.samples, "samples of the run"), workspace.root / "samples"
@@ -123,7 +132,7 @@ def _faces(workspace: Workspace, settings: PipelineSettings) -> Callable[[], obj
         report = write_samples(drawn, folder)
         ingest([report.faces], workspace.root, wanted, report.labels)
 
-    return step
+    return wanted, step
 
 
 def _train(workspace: Workspace, settings: GanSettings, progress: bool) -> None:

@@ -130,14 +130,15 @@ def test_every_attribute_brings_the_same_total() -> None:
     assert sampling[:2].sum() == pytest.approx(sampling[2:].sum())
 
 
-def test_prediction_is_the_mean_over_the_mirror_image(table: LabelTable, data: FitData) -> None:
+@pytest.mark.parametrize("mirror", [False, True])
+def test_prediction_of_a_face_and_of_its_mirror_image(mirror: bool, table: LabelTable, data: FitData) -> None:
     fabric = launch(LaunchSettings(accelerator="cpu", precision="32", threads=1))
     net = network(table).eval()
     rows = np.arange(5)
     counts: list[int] = []
-    logits = predict_logits(net, data.pixels, rows, fabric, batch=2, on_batch=counts.append)
-    images = torch.from_numpy(data.pixels[rows]).permute(0, 3, 1, 2) / 127.5 - 1
+    logits = predict_logits(net, data.pixels, rows, fabric, batch=2, mirror=mirror, on_batch=counts.append)
+    images = torch.from_numpy(np.array(data.pixels[rows])).permute(0, 3, 1, 2) / 127.5 - 1
     with torch.no_grad():
-        expected = (net(images) + net(images.flip(3))) / 2
+        expected = (net(images) + net(images.flip(3))) / 2 if mirror else net(images)
     np.testing.assert_allclose(logits, expected.numpy(), atol=1e-5)
     assert counts == [2, 2, 1]

@@ -148,7 +148,7 @@ def srresnet_discriminator(
 
     widths: one stage each, a 4×4 convolution of stride 2. blocks: residual blocks after each (10 in the paper).
     minibatch_std: appends the batch's deviation to the features; each face's verdict then depends on its batch.
-    he: convolutions start from He's normal distribution in place of N(0, 0.02), which in narrow networks without batch norm lets the
-    signal vanish: the light preset's discriminator learnt nothing in its first thousands of faces.
+    he: convolutions start from He's normal distribution, not N(0, 0.02), with which the signal vanishes in narrow networks
+    without batch norm: the light preset's discriminator learnt nothing from its first thousands of faces.
     """
     return SRResNetDiscriminator(size, style_size, widths, blocks, spectral_norm, minibatch_std, he)

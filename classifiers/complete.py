@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from labeling.workspace import Workspace, fingerprint, table_fingerprint
 
 __all__ = ["Completion", "complete", "goal_shares"]
 
-_IDLE = {"launch": True, "min_confidence": True, "fit": {"checkpoint_seconds"}}
+_IDLE: Any = {"launch": True, "min_confidence": True, "fit": {"checkpoint_seconds"}}
 """Settings that change no network: another of them must not throw finished ones away."""
 
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Calibration", "LabelledFaces", "QualityReport", "QualitySettings", "calibrate", "precision_recall", "tune"]
 
+_LEAST_OF_A_GENDER = 30
+"""Labels from which a gender has a threshold of its own."""
+
 
 class QualitySettings(Settings):
     """How the SFN is finetuned and how strict the judge is."""
@@ -57,16 +60,19 @@ class LabelledFaces:
     images: np.ndarray
     codes: np.ndarray
     keys: np.ndarray
+    gender: np.ndarray
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """threshold: quality from which a face is accepted; levels: quality from which a face counts as a level, by name.
+    """threshold: quality from which a face is accepted, by_gender: the same where the gender is known; levels: quality
+    from which a face counts as a level, by name.
 
     rates[level]: precision and recall of "at least this level" at its threshold, on labels out of fold.
     """
 
     threshold: float
+    by_gender: dict[str, float]
     levels: dict[str, float]
     rates: dict[str, dict[str, float]]
     labels: dict[str, int]
@@ -88,33 +94,63 @@ def precision_recall(score: np.ndarray, wanted: np.ndarray, threshold: float) ->
     return hits / max(1.0, float(passed.sum())), hits / max(1.0, float(wanted.sum()))
 
 
-def calibrate(score: np.ndarray, codes: np.ndarray, values: tuple[str, ...], precision: float) -> Calibration:
+def calibrate(
+    score: np.ndarray,
+    codes: np.ndarray,
+    values: tuple[str, ...],
+    precision: float,
+    gender: np.ndarray | None = None,
+    genders: tuple[str, ...] = (),
+) -> Calibration:
     """Thresholds from scores (n,) in [0, 1] of labels (n,) that were held out.
 
-    Acceptance: the lowest threshold at which at least `precision` of what passes is not of the lowest level, or the most
-    precise
-    one that still passes a tenth of the labels. A level's own threshold is where its F1 is best.
+    gender: (n,) codes of `genders`, -1 unknown; None = one threshold for all. Each gender has its own: a generator draws the
+    rare one less well, and what suits the other would never let it pass. A level's own threshold is where its F1 is best.
     """
-    candidates = np.unique(np.concatenate([[0.0], score]))
-    candidates = candidates[[(score >= threshold).mean() >= 0.1 for threshold in candidates]]
+    candidates = _passing(score, 0.1)
     levels: dict[str, float] = {values[0]: 0.0}
     for code in range(1, len(values)):
         wanted = codes >= code
         pairs = [precision_recall(score, wanted, threshold) for threshold in candidates]
         f1 = [2 * p * r / max(1e-9, p + r) for p, r in pairs]
         levels[values[code]] = max(float(candidates[int(np.argmax(f1))]), levels[values[code - 1]])
+    threshold, by_gender = _acceptance(score, codes, precision), {}
+    limit = np.full(len(score), threshold)
+    for code, name in enumerate(genders):
+        rows = np.zeros(len(score), dtype=bool) if gender is None else gender == code
+        by_gender[name] = _acceptance(score[rows], codes[rows], precision) if rows.sum() >= _LEAST_OF_A_GENDER else threshold
+        limit[rows] = by_gender[name]
+    rates = {f"at least {name}": _rate(score, codes >= code, levels[name]) for code, name in enumerate(values) if code}
+    rates["accepted is not low"] = _rate(score, codes > 0, limit)
+    rates["accepted is high"] = _rate(score, codes == len(values) - 1, limit)
+    for code, name in enumerate(genders):
+        if gender is not None and (gender == code).any():
+            rows = gender == code
+            rates[f"accepted {name} is not low"] = _rate(score[rows], codes[rows] > 0, by_gender[name])
+    rates["accepted"] = {"share": float((score >= limit).mean())}
+    labels = {name: int((codes == code).sum()) for code, name in enumerate(values)}
+    return Calibration(threshold, by_gender, levels, rates, labels)
+
+
+def _passing(score: np.ndarray, share: float) -> np.ndarray:
+    """Thresholds that at least `share` of the scores pass, rising; 0 is among them."""
+    candidates = np.unique(np.concatenate([[0.0], score]))
+    kept: np.ndarray = candidates[[(score >= threshold).mean() >= share for threshold in candidates]]
+    return kept
+
+
+def _acceptance(score: np.ndarray, codes: np.ndarray, precision: float) -> float:
+    """The lowest threshold at which at least `precision` of what passes is not of the lowest level; where none reaches that,
+    the most precise one that still passes a fifth: a stricter one would draw five times and more for a face."""
+    candidates = _passing(score, 0.2)
     good = np.asarray([precision_recall(score, codes > 0, threshold)[0] for threshold in candidates])
     enough = np.flatnonzero(good >= precision)
-    threshold = float(candidates[enough[0]] if len(enough) else candidates[int(good.argmax())])
-    at = {**{f"at least {name}": (levels[name], codes >= code) for code, name in enumerate(values) if code}}
-    at["accepted is not low"] = (threshold, codes > 0)
-    at["accepted is high"] = (threshold, codes == len(values) - 1)
-    rates = {}
-    for name, (limit, wanted) in at.items():
-        p, r = precision_recall(score, wanted, limit)
-        rates[name] = {"threshold": limit, "precision": p, "recall": r}
-    rates["accepted"] = {"share": float((score >= threshold).mean())}
-    return Calibration(threshold, levels, rates, {name: int((codes == code).sum()) for code, name in enumerate(values)})
+    return float(candidates[enough[0]] if len(enough) else candidates[int(good.argmax())])
+
+
+def _rate(score: np.ndarray, wanted: np.ndarray, limit: float | np.ndarray) -> dict[str, float]:
+    p, r = precision_recall(score - limit, wanted, 0.0)
+    return {"threshold": float(np.mean(limit)), "precision": p, "recall": r}
 
 
 def tune(
@@ -158,18 +194,27 @@ def tune(
             score[fold == index] = _score(table, name, logits)
         network = _finetune(workspace, table, data, labelled[:0], settings, fabric, on_step)
 
-    calibration = calibrate(score, codes, quality[0].values, settings.precision)
+    asked = table.schema.with_role("gender")[0]
+    gender = np.concatenate([table.codes(asked.name), np.zeros(0, np.int64) if generated is None else generated.gender])[
+        labelled
+    ]
+    calibration = calibrate(score, codes, quality[0].values, settings.precision, gender, asked.values)
     before, _, sfn_settings = load_sfn(workspace.folder("sfn") / "network.safetensors")
     accuracy, correlation = _compare(table, data.pixels, before, network, fabric)
     folder = workspace.folder("quality")
     save_sfn(folder / "judge.safetensors", network, table.schema, sfn_settings)
     accuracy.save(folder / "accuracy")
-    facts: dict[str, Any] = {"threshold": calibration.threshold, "levels": calibration.levels, "rates": calibration.rates}
+    facts: dict[str, Any] = {
+        "threshold": calibration.threshold,
+        "by_gender": calibration.by_gender,
+        "levels": calibration.levels,
+        "rates": calibration.rates,
+    }
     write_json(
         folder / "calibration.json",
         {**facts, "labels": calibration.labels, "style_correlation": correlation if np.isfinite(correlation) else None},
     )
-    output = fingerprint((folder / "judge.safetensors").read_bytes().hex(), calibration.threshold)
+    output = fingerprint((folder / "judge.safetensors").read_bytes().hex(), calibration.threshold, calibration.by_gender)
     workspace.finish("quality", output, settings.model_dump(mode="json"), labels=calibration.labels)
     return QualityReport(calibration, accuracy, correlation)
 
@@ -208,7 +253,7 @@ def _sampling(
     """
     rest = {name: code for name, code in codes.items() if name != quality}
     halves = (sampling_weights(part, weights, rows, rarity) for part in ({quality: codes[quality]}, rest))
-    total: np.ndarray = sum(half / half.sum() for half in halves)  # type: ignore[assignment]
+    total: np.ndarray = sum(half / half.sum() for half in halves)
     return total
 
 

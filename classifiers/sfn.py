@@ -135,7 +135,7 @@ def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = T
     pixels = load_pixels(workspace, table)
     folder, fabric = workspace.folder("sfn"), launch(settings.launch)
     schema = table.schema
-    idle = {"launch": True, "fit": {"checkpoint_seconds"}}
+    idle: Any = {"launch": True, "fit": {"checkpoint_seconds"}}
     inputs = fingerprint(table_fingerprint(table, completed=True), settings.model_dump_json(exclude=idle))
     data = fit_data(table, pixels, settings.fit.rarity, settings.completed_weight)
 

@@ -41,6 +41,7 @@ class Thresholds(_Open):
     """What the judge accepts."""
 
     quality: float = Field(ge=0, le=1, description="accepted from this quality on")
+    quality_by_gender: dict[str, float] = Field({}, description="the same for faces of a gender, where it has its own")
     gender: float = Field(ge=0, le=1, description="accepted from this probability of the asked gender on")
     levels: dict[str, float] = Field(
         {}, description="quality from which a face counts as a named level; midpoints where absent"

@@ -107,7 +107,8 @@ def tune_judge(workspace: Workspace, settings: QualitySettings, labels: list[Pat
         _write(kept, quality, {key: known[key] for key in keys}, made["output"])
         codes = np.asarray([quality.code(known[key]) for key in keys], dtype=np.int64)
         names = np.asarray(["/".join(map(str, key)) for key in keys], dtype=object)
-        generated = LabelledFaces(images, codes, names)
+        asked = np.asarray([gender.code(key[2]) for key in keys], dtype=np.int64)
+        generated = LabelledFaces(images, codes, names, asked)
     return tune(workspace, settings, generated, progress=progress)
 
 

@@ -57,7 +57,12 @@ def export(workspace: Workspace, settings: ExportSettings, out: Path | None = No
     workspace.require("quality")
     network, _, _ = load_sfn(workspace.folder("quality") / "judge.safetensors")
     calibration = read_json(workspace.folder("quality") / "calibration.json")
-    thresholds = {"quality": calibration["threshold"], "gender": settings.gender_threshold, "levels": calibration["levels"]}
+    thresholds = {
+        "quality": calibration["threshold"],
+        "quality_by_gender": calibration["by_gender"],
+        "gender": settings.gender_threshold,
+        "levels": calibration["levels"],
+    }
     made = workspace.folder("model")
     target = made if out is None else out
     known = {"model.json", "stage.json", "card.md", "sheet.png", "quality-labels.csv"}

@@ -28,7 +28,7 @@ class _Criterion:
     """When a face is accepted: the judge sees what was asked for, and the quality suffices."""
 
     gender: float
-    quality: float
+    quality: tuple[float, ...]  # by code of the gender
     where: Mapping[str, int]
 
 
@@ -166,9 +166,10 @@ class FaceModel:
         for outcome in outcomes:
             face = outcome.candidate
             if not face.accepted and on_exhausted == "error":
+                limit = criterion.quality[self.spec.gender.code(face.gender)]
                 raise ExhaustedError(
                     f"Expected face {face.index} of seed {seed} to pass the judge within {max_attempts} attempts, found "
-                    f"quality {face.quality:.2f} at best where {criterion.quality:.2f} is asked. Raise --max-attempts, "
+                    f"quality {face.quality:.2f} at best where {limit:.2f} is asked. Raise --max-attempts, "
                     "lower --min-quality, or take --on-exhausted best."
                 )
             if face.accepted or on_exhausted == "best":
@@ -192,7 +193,7 @@ class FaceModel:
         positions = [Position(id_subject(one), 0, self.avatar_attempt(one, gender)) for one in identities]
         if not positions:
             return []
-        criterion = _Criterion(self.spec.thresholds.gender, self.spec.thresholds.quality, {})
+        criterion = _Criterion(self.spec.thresholds.gender, self._quality(None), {})
         faces = self._faces(positions, [draw(self._prior, conditions, position) for position in positions], criterion)
         digests = [hashlib.blake2b(position.subject.encode(), digest_size=8).hexdigest() for position in positions]
         return [replace(face, identity=digest) for face, digest in zip(faces, digests, strict=True)]
@@ -258,7 +259,7 @@ class FaceModel:
             seen = {name: values[row].copy() for name, values in verdict.probabilities.items()}
             quality = float(verdict.quality[row])
             agreed = self._agreed(seen, one.gender, criterion)
-            accepted = all(agreed) and quality >= criterion.quality
+            accepted = all(agreed) and quality >= criterion.quality[one.gender]
             faces.append(
                 Face(
                     image=images[row].copy(),
@@ -285,14 +286,16 @@ class FaceModel:
             agreed.append(bool((told.argmax() if told.ndim else told >= 0.5) == code))
         return agreed
 
-    def _quality(self, asked: float | str | None) -> float:
+    def _quality(self, asked: float | str | None) -> tuple[float, ...]:
+        """The quality from which a face is accepted, by code of the gender."""
+        limits = self.spec.thresholds
         if asked is None:
-            return self.spec.thresholds.quality
+            return tuple(limits.quality_by_gender.get(value, limits.quality) for value in self.spec.gender.values)
         if isinstance(asked, str):
             try:
                 asked = float(asked)
             except ValueError:
-                return self.spec.level(asked)  # type: ignore[arg-type]
+                asked = self.spec.level(str(asked))
         if not 0 <= asked <= 1:
             raise InputError(f"Expected a quality from 0 to 1 or {', '.join(self.spec.quality.values)}, found {asked}.")
-        return asked
+        return (asked,) * self.spec.gender.size

@@ -50,9 +50,20 @@ def test_a_precision_that_cannot_be_had_takes_the_best_there_is() -> None:
     rng = np.random.default_rng(0)
     score, codes = rng.random(200), rng.integers(0, 3, 200)
     found = calibrate(score, codes, VALUES, precision=1.0)
-    assert found.rates["accepted"]["share"] >= 0.1
-    best = max(precision_recall(score, codes > 0, limit)[0] for limit in score if (score >= limit).mean() >= 0.1)
+    assert found.rates["accepted"]["share"] >= 0.2
+    best = max(precision_recall(score, codes > 0, limit)[0] for limit in score if (score >= limit).mean() >= 0.2)
     assert found.rates["accepted is not low"]["precision"] == pytest.approx(best)
+
+
+def test_each_gender_has_its_own_threshold() -> None:
+    score = np.concatenate([np.linspace(0.5, 1, 40), np.linspace(0, 0.5, 40)])  # the rare gender is drawn less well
+    codes = np.tile(np.repeat([0, 2], 20), 2)
+    gender = np.repeat([0, 1], 40)
+    found = calibrate(score, codes, VALUES, 0.9, gender, ("female", "male"))
+    assert found.by_gender["female"] > 0.7 > found.by_gender["male"] > 0.2
+    assert found.rates["accepted male is not low"]["precision"] >= 0.9
+    few = calibrate(score[:45], codes[:45], VALUES, 0.9, gender[:45], ("female", "male"))
+    assert few.by_gender["male"] == few.threshold  # five labels are no ground for a threshold
 
 
 def test_levels_never_cross() -> None:
@@ -111,7 +122,7 @@ def test_the_judge_ranks_high_above_low_on_labels_it_never_saw(
     update = {"images": 4800, "learning_rate": 4e-3, "augment": still, "loss": weights}
     longer = settings.model_copy(update={"fit": settings.fit.model_copy(update=update)})
     keys = np.array([f"5/{index}/female" for index in range(320)], dtype=object)
-    data, labelled, _ = _data(space, table, "quality", LabelledFaces(images, codes, keys), longer)
+    data, labelled, _ = _data(space, table, "quality", LabelledFaces(images, codes, keys, np.zeros(320, np.int64)), longer)
     held = labelled[-120:]
     network = _finetune(space, table, data, held, longer, fabric, lambda seen, values: None)
     logits, _ = describe(network, data.pixels, held, fabric)
@@ -130,8 +141,11 @@ def test_the_files_of_a_finetuning(tuned: Path) -> None:
         "at least high",
         "accepted is not low",
         "accepted is high",
+        "accepted female is not low",
+        "accepted male is not low",
         "accepted",
     }
+    assert set(calibration["by_gender"]) == {"female", "male"}
     assert -1 <= calibration["style_correlation"] <= 1
     accuracy = Table.load(folder / "accuracy.json")
     assert {name: list(rows) for name, rows in accuracy.cells.items()} == {
@@ -162,7 +176,7 @@ def test_generated_faces_are_learnt_from_too(
     noise = rng.integers(0, 256, (40, 64, 64, 3), dtype=np.uint8)  # no faces at all: low
     keys = np.array([f"0/{index}/female" for index in range(40)], dtype=object)
     plenty = settings.model_copy(update={"fit": settings.fit.model_copy(update={"images": 320})})
-    found = tune(space, plenty, LabelledFaces(noise, np.zeros(40, np.int64), keys), progress=False)
+    found = tune(space, plenty, LabelledFaces(noise, np.zeros(40, np.int64), keys, np.zeros(40, np.int64)), progress=False)
     without = tune(space, plenty, progress=False).calibration.labels
     assert found.calibration.labels == {**without, "low": without["low"] + 40}
 

@@ -35,6 +35,9 @@ TINY = (
     "warm_start=null",
     "selection=1",
     "weights.anchor=0",
+    "discriminator.arguments.he=false",
+    "discriminator_learning_rate=null",
+    "balance_gender=0.5",
 )
 
 

@@ -73,7 +73,7 @@ def test_the_command_trains_a_workspace(ingested: Path, capsys: pytest.CaptureFi
     assert "noise_size: 8" in capsys.readouterr().out
     assert not (ingested / "gan").exists()
     train(ingested, preset="smoke", overrides=overrides, dry_run=False, accept_changes=False)
-    assert "sga quality tune" in capsys.readouterr().out
+    assert "sga quality draw" in capsys.readouterr().out
     assert Workspace(ingested).state("gan") == "done"
 
 

@@ -3,7 +3,7 @@ face."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,6 +132,35 @@ def calibrate(
     return Calibration(threshold, by_gender, levels, rates, labels)
 
 
+def _rescale(
+    calibration: Calibration,
+    score: np.ndarray,
+    gender: np.ndarray,
+    fresh: np.ndarray,
+    fresh_gender: np.ndarray,
+    genders: tuple[str, ...],
+) -> Calibration:
+    """Thresholds found on scores (n,) of the folds' networks, moved to where the last network's scores (m,) of fresh faces pass
+    as often: two finetunings rank faces alike but do not share a scale."""
+
+    def moved(limit: float, old: np.ndarray, new: np.ndarray) -> float:
+        share = float((old >= limit).mean())
+        return float(np.quantile(new, 1 - share)) if 0 < share < 1 and len(new) else limit
+
+    by_gender = {
+        name: moved(calibration.by_gender[name], score[gender == code], fresh[fresh_gender == code])
+        for code, name in enumerate(genders)
+        if (gender == code).any()
+    }
+    levels = {name: moved(limit, score, fresh) for name, limit in calibration.levels.items()}
+    return replace(
+        calibration,
+        threshold=moved(calibration.threshold, score, fresh),
+        by_gender={**calibration.by_gender, **by_gender},
+        levels=levels,
+    )
+
+
 def _passing(score: np.ndarray, share: float) -> np.ndarray:
     """Thresholds that at least `share` of the scores pass, rising; 0 is among them."""
     candidates = np.unique(np.concatenate([[0.0], score]))
@@ -140,8 +169,10 @@ def _passing(score: np.ndarray, share: float) -> np.ndarray:
 
 
 def _acceptance(score: np.ndarray, codes: np.ndarray, precision: float) -> float:
-    """The lowest threshold at which at least `precision` of what passes is not of the lowest level; where none reaches that,
-    the most precise one that still passes a fifth: a stricter one would draw five times and more for a face."""
+    """The lowest threshold at which at least `precision` of what passes is not of the lowest level.
+
+    Where none reaches that: the most precise one that still passes a fifth. A stricter one would draw five times and more.
+    """
     candidates = _passing(score, 0.2)
     good = np.asarray([precision_recall(score, codes > 0, threshold)[0] for threshold in candidates])
     enough = np.flatnonzero(good >= precision)
@@ -154,9 +185,16 @@ def _rate(score: np.ndarray, wanted: np.ndarray, limit: float | np.ndarray) -> d
 
 
 def tune(
-    workspace: Workspace, settings: QualitySettings, generated: LabelledFaces | None = None, *, progress: bool = True
+    workspace: Workspace,
+    settings: QualitySettings,
+    generated: LabelledFaces | None = None,
+    fresh: LabelledFaces | None = None,
+    *,
+    progress: bool = True,
 ) -> QualityReport:
     """Finetune the SFN on the quality labels of `generated` and of the label table; write `quality/judge.safetensors`.
+
+    fresh: generated faces without labels (their codes do not count), on which the thresholds are set; None = off.
 
     Raises:
         InputError: too few labels, or of one level alone.
@@ -199,6 +237,9 @@ def tune(
         labelled
     ]
     calibration = calibrate(score, codes, quality[0].values, settings.precision, gender, asked.values)
+    if fresh is not None:
+        logits, _ = describe(network, fresh.images, np.arange(len(fresh.images)), fabric)
+        calibration = _rescale(calibration, score, gender, _score(table, name, logits), fresh.gender, asked.values)
     before, _, sfn_settings = load_sfn(workspace.folder("sfn") / "network.safetensors")
     accuracy, correlation = _compare(table, data.pixels, before, network, fabric)
     folder = workspace.folder("quality")

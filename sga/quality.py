@@ -14,6 +14,7 @@ from classifiers.quality import LabelledFaces, QualityReport, QualitySettings, t
 from classifiers.sfn import load_sfn
 from configs.errors import InputError
 from configs.files import atomic_path
+from labeling.provenance import MISSING_CODE
 from labeling.schema import Attribute
 from labeling.workspace import Workspace
 from sga.export.model import ExportSettings, build_model_folder
@@ -27,6 +28,9 @@ _COLUMNS = ("seed", "index", "gender")
 _GENERATOR = "generator"
 """Column that names the generator which drew a face. It may be left out: then the labels are of the one that is here now."""
 _SHEET = 49
+_FRESH = 512
+"""Unlabelled faces on which the judge's thresholds are set."""
+_FRESH_SEED = 2**64 - 1
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def tune_judge(workspace: Workspace, settings: QualitySettings, labels: list[Pat
                 f"drew other faces. Type: sga quality draw --seed NUMBER --workspace {workspace.root}, and label those."
             )
         known |= {(int(row["seed"]), int(row["index"]), row["gender"]): row[quality.name] for row in rows if row[quality.name]}
-    generated = None
+    generated = fresh = None
     if known:
         keys = sorted(known)
         images = _draw(draft_model(workspace), keys)
@@ -109,7 +113,10 @@ def tune_judge(workspace: Workspace, settings: QualitySettings, labels: list[Pat
         names = np.asarray(["/".join(map(str, key)) for key in keys], dtype=object)
         asked = np.asarray([gender.code(key[2]) for key in keys], dtype=np.int64)
         generated = LabelledFaces(images, codes, names, asked)
-    return tune(workspace, settings, generated, progress=progress)
+        others = [(_FRESH_SEED, index, gender.values[index % gender.size]) for index in range(_FRESH)]
+        codes, asked = np.full(_FRESH, MISSING_CODE), np.arange(_FRESH) % gender.size
+        fresh = LabelledFaces(_draw(draft_model(workspace), others), codes, np.arange(_FRESH).astype(str), asked)
+    return tune(workspace, settings, generated, fresh, progress=progress)
 
 
 def _draw(model: FaceModel, keys: list[Key]) -> np.ndarray:

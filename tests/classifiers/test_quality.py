@@ -11,7 +11,17 @@ import torch
 
 from classifiers.augment import AugmentSettings
 from classifiers.data import load_pixels
-from classifiers.quality import LabelledFaces, QualitySettings, _data, _finetune, _score, calibrate, precision_recall, tune
+from classifiers.quality import (
+    LabelledFaces,
+    QualitySettings,
+    _data,
+    _finetune,
+    _rescale,
+    _score,
+    calibrate,
+    precision_recall,
+    tune,
+)
 from classifiers.report import Table
 from classifiers.runtime import LaunchSettings, launch
 from classifiers.sfn import describe, load_sfn
@@ -64,6 +74,18 @@ def test_each_gender_has_its_own_threshold() -> None:
     assert found.rates["accepted male is not low"]["precision"] >= 0.9
     few = calibrate(score[:45], codes[:45], VALUES, 0.9, gender[:45], ("female", "male"))
     assert few.by_gender["male"] == few.threshold  # five labels are no ground for a threshold
+
+
+def test_thresholds_move_to_where_as_many_pass() -> None:
+    score, codes = np.linspace(0, 1, 100), np.repeat([0, 1, 2], [40, 30, 30])
+    gender = np.tile([0, 1], 50)
+    found = calibrate(score, codes, VALUES, 0.9, gender, ("female", "male"))
+    fresh = np.linspace(0, 0.5, 400)  # the last network says half of what the folds' networks say
+    moved = _rescale(found, score, gender, fresh, np.tile([0, 1], 200), ("female", "male"))
+    assert moved.threshold == pytest.approx(found.threshold / 2, abs=0.01)
+    assert moved.by_gender["male"] == pytest.approx(found.by_gender["male"] / 2, abs=0.02)
+    assert moved.levels["low"] == 0
+    assert moved.rates == found.rates
 
 
 def test_levels_never_cross() -> None:

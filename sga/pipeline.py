@@ -59,15 +59,20 @@ def run(
     """
     steps = _steps(workspace, settings, progress)
     for name, (wanted, step) in steps.items():
-        if workspace.state(name) == "done" and _made_with(workspace, name, wanted):
+        if workspace.state(name) == "done" and _made_with(workspace, name, wanted, settings):
             announce(f"{name}: done")
             continue
         announce(f"{name}: sga {STAGES[name].command}")
         step()
 
 
-def _made_with(workspace: Workspace, name: str, wanted: Settings) -> bool:
-    """Whether the record of a stage has the wanted settings; where it runs does not count."""
+def _made_with(workspace: Workspace, name: str, wanted: Settings, run_settings: PipelineSettings) -> bool:
+    """Whether the record of a stage has the wanted settings, and the judge its labels; where it runs does not count."""
+    if name == "quality":
+        from sga.quality import labels_taken_in
+
+        if not labels_taken_in(workspace, [Path(path) for path in run_settings.quality_labels]):
+            return False
     made = dict((workspace.record(name) or {}).get("settings", {}))
     asked = wanted.model_dump(mode="json")
     return {**made, "launch": None} == {**asked, "launch": None}

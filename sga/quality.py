@@ -21,7 +21,7 @@ from sga.export.model import ExportSettings, build_model_folder
 from sga.generation.face_model import FaceModel
 from sga.generation.sheet import Cell, contact_sheet
 
-__all__ = ["Drawn", "draft_model", "draw_for_labels", "tune_judge"]
+__all__ = ["Drawn", "draft_model", "draw_for_labels", "labels_taken_in", "tune_judge"]
 
 Key: TypeAlias = tuple[int, int, str]
 _COLUMNS = ("seed", "index", "gender")
@@ -117,6 +117,24 @@ def tune_judge(workspace: Workspace, settings: QualitySettings, labels: list[Pat
         codes, asked = np.full(_FRESH, MISSING_CODE), np.arange(_FRESH) % gender.size
         fresh = LabelledFaces(_draw(draft_model(workspace), others), codes, np.arange(_FRESH).astype(str), asked)
     return tune(workspace, settings, generated, fresh, progress=progress)
+
+
+def labels_taken_in(workspace: Workspace, labels: list[Path]) -> bool:
+    """Whether `quality/labels.csv` holds every label of the CSV files: the judge has learnt from them.
+
+    Raises:
+        InputError: as `tune_judge`.
+    """
+    schema = workspace.table().schema
+    quality, gender = schema.with_role("quality")[0], schema.with_role("gender")[0]
+    kept = workspace.folder("quality") / "labels.csv"
+
+    def cells(path: Path) -> set[tuple[str, ...]]:
+        rows = _read(path, quality, gender)
+        return {(row["seed"], row["index"], row["gender"], row[quality.name]) for row in rows if row[quality.name]}
+
+    known = cells(kept) if kept.is_file() else set()
+    return all(cells(path) <= known for path in labels)
 
 
 def _draw(model: FaceModel, keys: list[Key]) -> np.ndarray:

@@ -13,7 +13,7 @@ import sga.quality
 from classifiers.quality import QualitySettings
 from configs.errors import InputError
 from labeling.workspace import Workspace
-from sga.quality import draft_model, draw_for_labels, tune_judge
+from sga.quality import draft_model, draw_for_labels, labels_taken_in, tune_judge
 
 HEADER = ("seed", "index", "gender", "quality")
 
@@ -80,7 +80,9 @@ def test_labels_are_kept_and_the_newest_wins(
 ) -> None:
     space = Workspace(copy_of(drafted))
     first = write(tmp_path / "first.csv", (7, 0, "female", "low"), (7, 1, "male", "high"), (7, 2, "female", ""))
+    assert not labels_taken_in(space, [first])
     report = tune_judge(space, settings, [first], progress=False)
+    assert labels_taken_in(space, [first])
     kept = space.folder("quality") / "labels.csv"
     labels = {(row["index"], row["quality"]) for row in table_of(kept)}
     assert labels == {("0", "low"), ("1", "high")}

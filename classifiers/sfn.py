@@ -128,7 +128,7 @@ class SfnReport:
 def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = True) -> SfnReport:
     """Train the SFN on known and completed labels; write `sfn/network.safetensors`, `sfn/styles.npz` and Table 1's last row.
 
-    Stopped and typed again, it continues.
+    Stopped and typed again, it continues; done already from the same labels and settings, it does nothing.
     """
     ensemble = workspace.require("ensemble")
     table = workspace.table()
@@ -139,6 +139,9 @@ def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = T
     inputs = fingerprint(table_fingerprint(table, completed=True), settings.model_dump_json(exclude=idle))
     data = fit_data(table, pixels, settings.fit.rarity, settings.completed_weight)
 
+    made = workspace.record("sfn")
+    if made and made.get("made_from") == inputs and workspace.state("sfn") == "done":
+        return SfnReport(Table.load(folder / "table1.json"))  # nothing it reads has changed
     workspace.begin("sfn")
     seed_step(settings.seed, -1)
     network = StyleFeatureNetwork.build(schema, settings, pretrained=settings.pretrained)

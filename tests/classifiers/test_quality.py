@@ -10,18 +10,9 @@ import pytest
 import torch
 
 from classifiers.augment import AugmentSettings
+from classifiers.calibration import calibrate, precision_recall, rescale
 from classifiers.data import load_pixels
-from classifiers.quality import (
-    LabelledFaces,
-    QualitySettings,
-    _data,
-    _finetune,
-    _rescale,
-    _score,
-    calibrate,
-    precision_recall,
-    tune,
-)
+from classifiers.quality import LabelledFaces, QualitySettings, _data, _finetune, _score, tune
 from classifiers.report import Table
 from classifiers.runtime import LaunchSettings, launch
 from classifiers.sfn import describe, load_sfn
@@ -81,7 +72,7 @@ def test_thresholds_move_to_where_as_many_pass() -> None:
     gender = np.tile([0, 1], 50)
     found = calibrate(score, codes, VALUES, 0.9, gender, ("female", "male"))
     fresh = np.linspace(0, 0.5, 400)  # the last network says half of what the folds' networks say
-    moved = _rescale(found, score, gender, fresh, np.tile([0, 1], 200), ("female", "male"))
+    moved = rescale(found, score, gender, fresh, np.tile([0, 1], 200), ("female", "male"))
     assert moved.threshold == pytest.approx(found.threshold / 2, abs=0.01)
     assert moved.by_gender["male"] == pytest.approx(found.by_gender["male"] / 2, abs=0.02)
     assert moved.levels["low"] == 0

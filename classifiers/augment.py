@@ -24,8 +24,10 @@ class AugmentSettings(Settings):
     erase: float = Field(0.3, ge=0, lt=1, description="largest side of the erased square, as a part of the picture's side")
 
 
-def augment(images: Tensor, settings: AugmentSettings) -> Tensor:
-    """(n, 3, h, w) float in [-1, 1] → the same shape, from torch's current generator."""
+def augment(images: Tensor, settings: AugmentSettings, size: int | None = None) -> Tensor:
+    """(n, 3, h, w) float in [-1, 1] → the same, or (n, 3, size, size), from torch's current generator."""
+    if size is not None:  # area averages first: sampling alone would alias
+        images = F.interpolate(images, size=(size, size), mode="area")
     n, _, height, width = images.shape
     device = images.device
 

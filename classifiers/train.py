@@ -61,6 +61,8 @@ class FitSettings(Settings):
     rarity: float = Field(
         0.5, ge=0, le=1, description="how far sampling favours rare classes: 0 = as they come, 1 = equally often"
     )
+    small_share: float = Field(0, ge=0, lt=1, description="first part of the training that sees pictures of small_size")
+    small_size: int = Field(64, ge=32, description="side of the pictures in that part, px; larger ones are shrunk")
     loss: LossWeights = LossWeights()
     augment: AugmentSettings = AugmentSettings()
     checkpoint_seconds: float = Field(60, gt=0, description="time between checkpoints, s")
@@ -187,7 +189,8 @@ def fit(
         picked = data.rows[weighted_rows(data.cumulative, seed, seen, settings.batch)]
         rows = picked[fabric.global_rank * share : (fabric.global_rank + 1) * share]
         seed_step(seed, seen, fabric.global_rank)
-        images = augment(to_tensor(data.pixels[rows], fabric.device), settings.augment)
+        small = min(settings.small_size, data.pixels.shape[1]) if seen < settings.small_share * settings.images else None
+        images = augment(to_tensor(data.pixels[rows], fabric.device), settings.augment, small)
         codes = {name: torch.from_numpy(code[rows]).to(fabric.device) for name, code in data.codes.items()}
         weights = {name: torch.from_numpy(data.weights[name][rows]).to(fabric.device) for name in codes}
         losses = attribute_losses(schema, model(images), codes, weights, settings.smoothing)

@@ -28,7 +28,7 @@ class PipelineSettings(Settings):
 
     samples: dict[str, Any] | None = Field(None, description="draw sample faces first: settings of sga samples; null = off")
     paths: list[str] = Field([], description="folders and tar files of faces, where samples is null")
-    labels: str | None = Field(None, description="CSV of partial labels of `paths`")
+    labels: str | list[str] = Field([], description="CSVs of partial labels of `paths`")
     ingest: dict[str, Any] = Field(default_factory=dict, description="settings of sga ingest")
     ensemble: str = Field("cpu", description="preset of sga complete")
     sfn: str = Field("cpu", description="preset of sga sfn")
@@ -67,11 +67,16 @@ def run(
 
 
 def _made_with(workspace: Workspace, name: str, wanted: Settings, run_settings: PipelineSettings) -> bool:
-    """Whether the record of a stage has the wanted settings, and the judge its labels; where it runs does not count."""
+    """Whether the record of a stage has the wanted settings and was given these labels; where it runs does not count."""
     if name == "quality":
         from sga.quality import labels_taken_in
 
         if not labels_taken_in(workspace, [Path(path) for path in run_settings.quality_labels]):
+            return False
+    if name == "faces" and run_settings.samples is None:
+        from labeling.ingest import labels_taken_in as labels_ingested
+
+        if not labels_ingested(workspace, _label_files(run_settings)):
             return False
     made = dict((workspace.record(name) or {}).get("settings", {}))
     asked = wanted.model_dump(mode="json")
@@ -123,12 +128,16 @@ def _steps(
     }
 
 
+def _label_files(settings: PipelineSettings) -> list[Path]:
+    return [Path(path) for path in ([settings.labels] if isinstance(settings.labels, str) else settings.labels)]
+
+
 def _faces(workspace: Workspace, settings: PipelineSettings) -> tuple[Settings, Callable[[], object]]:
     from labeling.ingest import IngestSettings, ingest
 
     wanted = make_settings(IngestSettings, settings.ingest, "ingest of the run")
     if settings.samples is None:
-        return wanted, lambda: ingest(settings.paths, workspace.root, wanted, settings.labels)
+        return wanted, lambda: ingest(settings.paths, workspace.root, wanted, _label_files(settings))
     from labeling.samples import SampleSettings, write_samples
 
     drawn, folder = make_settings(SampleSettings, settings.samples, "samples of the run"), workspace.root / "samples"

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labeling.ingest.report import IngestReport
-    from labeling.ingest.run import ingest
+    from labeling.ingest.run import ingest, labels_taken_in
     from labeling.ingest.settings import IngestSettings
 
-__all__ = ["IngestReport", "IngestSettings", "ingest"]
+__all__ = ["IngestReport", "IngestSettings", "ingest", "labels_taken_in"]
 
-_HOME = {"IngestReport": "report", "IngestSettings": "settings", "ingest": "run"}
+_HOME = {"IngestReport": "report", "IngestSettings": "settings", "ingest": "run", "labels_taken_in": "run"}
 
 
 def __getattr__(name: str) -> Any:  # the decoding processes import this package and must not wait for pandas

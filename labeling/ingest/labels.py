@@ -16,7 +16,7 @@ from labeling.provenance import Source
 from labeling.schema import Schema
 from labeling.table import UNKNOWN
 
-__all__ = ["LabelRow", "Labels", "match", "read_labels"]
+__all__ = ["LabelRow", "Labels", "match", "match_all", "read_labels"]
 
 
 @dataclass
@@ -167,6 +167,33 @@ def match(labels: Labels, pictures: Sequence[Picture]) -> tuple[dict[str, LabelR
             f"{pictures[0].inner!r} among the pictures: no row fits. Write the paths below PATH into the CSV."
         )
     return found, [row for file, row in labels.rows.items() if file not in users]
+
+
+def match_all(
+    said: Sequence[Labels], pictures: Sequence[Picture], schema: Schema
+) -> tuple[dict[str, LabelRow], list[LabelRow]]:
+    """`match` of several CSVs, their rows put together.
+
+    Raises:
+        InputError: as `match`, or two CSVs contradict each other about a picture.
+    """
+    together: dict[str, LabelRow] = {}
+    by: dict[str, Labels] = {}
+    loose: list[LabelRow] = []
+    for labels in said:
+        found, unused = match(labels, pictures)
+        loose += unused
+        for name, row in found.items():
+            first, where = together.setdefault(name, row), by.setdefault(name, labels)
+            for attribute, code in row.codes.items():
+                if first.codes.setdefault(attribute, code) != code:
+                    values = schema[attribute].values
+                    raise InputError(
+                        f"Expected one {attribute} for {name}, found {values[first.codes[attribute]]} in row {first.line} of "
+                        f"{where.path} and {values[code]} in row {row.line} of {labels.path}. Correct or remove one of them."
+                    )
+            first.group, first.dropped = first.group or row.group, first.dropped or row.dropped
+    return together, loose
 
 
 def _keys(picture: Picture, base: Path) -> Iterable[str]:

@@ -9,9 +9,10 @@ import pandas as pd
 
 from labeling.ingest.groups import assign_groups, split_of
 from labeling.ingest.index import Index
-from labeling.ingest.labels import LabelRow, Labels
+from labeling.ingest.labels import LabelRow
 from labeling.ingest.settings import IngestSettings
 from labeling.ingest.store import Decoded, face_file
+from labeling.provenance import Source
 from labeling.table import LabelTable
 
 __all__ = ["Conflict", "Found", "extend_table", "list_duplicates", "write_labels"]
@@ -50,11 +51,13 @@ def extend_table(
     return LabelTable(table.schema, pd.concat([table.frame, fresh.frame], ignore_index=True)), between
 
 
-def write_labels(table: LabelTable, found: Found, rows: dict[str, LabelRow], said: Labels, index: Index) -> list[Conflict]:
+def write_labels(
+    table: LabelTable, found: Found, rows: dict[str, LabelRow], sources_of: dict[str, Source], index: Index
+) -> list[Conflict]:
     """Write the labels; returns (file, face, attribute, kept, refused value) of those that contradict a stronger or earlier."""
     conflicts = []
     place = dict(zip(table.faces, range(len(table)), strict=True))
-    for name, source in said.sources.items():
+    for name, source in sources_of.items():
         values = table.schema[name].values
         codes, sources = table.codes(name), table.sources(name)
         written: dict[int, int] = {}

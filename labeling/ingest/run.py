@@ -13,7 +13,7 @@ from PIL import Image
 from configs.errors import InputError, WorkspaceError
 from configs.files import check_space
 from labeling.ingest.index import Index, read_index, write_index
-from labeling.ingest.labels import LabelRow, match, read_labels
+from labeling.ingest.labels import LabelRow, match_all, read_labels
 from labeling.ingest.merge import Conflict, Found, extend_table, list_duplicates, write_labels
 from labeling.ingest.report import IngestReport, merge_csv, write_csv
 from labeling.ingest.settings import IngestSettings
@@ -21,9 +21,9 @@ from labeling.ingest.sources import Listing, Picture, list_pictures, read_pictur
 from labeling.ingest.store import Decoded, decode_all
 from labeling.schema import Schema
 from labeling.table import LabelTable
-from labeling.workspace import Workspace, table_fingerprint
+from labeling.workspace import Workspace, fingerprint, table_fingerprint
 
-__all__ = ["ingest"]
+__all__ = ["ingest", "labels_taken_in"]
 
 Progress = Callable[[int, int], None]
 
@@ -32,13 +32,13 @@ def ingest(
     paths: Sequence[str | Path],
     workspace: str | Path,
     settings: IngestSettings | None = None,
-    labels: str | Path | None = None,
+    labels: str | Path | Sequence[str | Path] = (),
     progress: Progress = lambda done, total: None,
 ) -> IngestReport:
-    """Add the cropped faces in folders and tar files to a workspace, with the partial labels of a CSV.
+    """Add the cropped faces in folders and tar files to a workspace, with the partial labels of CSVs.
 
-    paths: folders (with all below them), tar files, single pictures; none = the CSV labels the faces that are there already;
-    labels: see `read_labels` and `match`; progress: called with (files done, files in all). A face that is there already keeps
+    paths: folders (with all below them), tar files, single pictures; none = the CSVs label the faces that are there already;
+    labels: one CSV or several, see `read_labels` and `match`; progress: called with (files done, files in all). A face that is there already keeps
     its group and split; a label is written where its source overrules what stands there, or equals it and comes from the same
     picture. Run it again after an interruption: the result is the same as without one. Files that were not taken are named in
     `<workspace>/faces/`: rejected.csv, duplicates.csv, conflicts.csv (labels), unmatched.csv (labels without a picture,
@@ -53,18 +53,21 @@ def ingest(
     space, schema = Workspace(workspace), Schema.load(settings.schema_name)
     stamp = _stamp(space)
     table = _open(space, schema, settings)
-    said = None if labels is None else read_labels(labels, schema, settings)
-    if said is None and (settings.human or settings.drop or settings.ignore or settings.group):
+    files = [Path(labels)] if isinstance(labels, str | Path) else [Path(path) for path in labels]
+    hashes = {_hash_of(path) for path in files}
+    said = [read_labels(path, schema, settings) for path in files]
+    if not said and (settings.human or settings.drop or settings.ignore or settings.group):
         raise InputError("Expected a CSV of labels with --human, --ignore, --group or --drop, found none. Type --labels FILE.")
     index = read_index(space, table)
-    alone = not paths and said is not None and len(table) > 0
-    listing = _known(index) if alone else list_pictures(paths, [space.root, *([] if labels is None else [Path(labels)])])
-    rows, loose = ({}, []) if said is None else match(said, listing.pictures)
+    alone = not paths and bool(said) and len(table) > 0
+    listing = _known(index) if alone else list_pictures(paths, [space.root, *files])
+    rows, loose = match_all(said, listing.pictures, schema)
     found = _present(index) if alone else _decode(listing, rows, space, settings, progress)
     before = len(table)
     table, between = extend_table(table, found, rows, index, settings)
     index |= {face: (one.name, one.hash) for face, one in found.faces.items() if face not in index or not index[face][0]}
-    conflicts = [] if said is None else write_labels(table, found, rows, said, index)
+    sources = {name: source for labels in said for name, source in labels.sources.items()}
+    conflicts = write_labels(table, found, rows, sources, index)
     duplicates = list_duplicates(found, index)
     report = IngestReport.of(
         table,
@@ -76,20 +79,36 @@ def ingest(
         rejected=len(found.rejected),
         conflicts=len(conflicts),
         unmatched_rows=len(loose),
-        unlabelled=0 if said is None else len(listing.pictures) - len(rows),
+        unlabelled=0 if not said else len(listing.pictures) - len(rows),
         between=len(between),
         seconds=time.monotonic() - started,
     )
-    _write_reports(space, index, found, duplicates, conflicts, None if said is None else (rows, loose))
+    _write_reports(space, index, found, duplicates, conflicts, (rows, loose) if said else None)
     if _stamp(space) != stamp:
         raise WorkspaceError(
             f"Expected {space.labels_path} as it was when this ingest began, found it changed by another command. "
             "Type the same command again."
         )
     table.save(space.labels_path)
-    facts = {"schema": schema.hash, **report.counts()}
+    facts = {"schema": schema.hash, **report.counts(), "label_files": sorted(hashes | set(_labels_taken(space)))}
     space.finish("faces", table_fingerprint(table, completed=False), settings.model_dump(mode="json"), **facts)
     return report
+
+
+def labels_taken_in(workspace: Workspace, labels: Sequence[Path]) -> bool:
+    """Whether every one of these CSVs, as it is now, has been ingested."""
+    return {_hash_of(path) for path in labels} <= set(_labels_taken(workspace))
+
+
+def _labels_taken(space: Workspace) -> list[str]:
+    return list((space.record("faces") or {}).get("label_files", []))
+
+
+def _hash_of(path: Path) -> str:
+    try:
+        return fingerprint(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"Expected a CSV of labels at {path}, found: {error.strerror}. Check the path.") from error
 
 
 def _known(index: Index) -> Listing:

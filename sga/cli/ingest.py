@@ -22,7 +22,8 @@ def ingest(
         ),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="CSV: a column file, one an attribute; empty or unknown = no label.", show_default=False)
+        list[Path] | None,
+        typer.Option(help="CSV: a column file, one an attribute; empty or unknown = no label. Repeat it.", show_default=False),
     ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     schema: Annotated[str, typer.Option(help="Attributes: faces, moe34 or a YAML file.")] = "faces",
@@ -71,7 +72,7 @@ def ingest(
         show_settings(settings)
         return
     with _progress() as progress:
-        report = stage(paths or (), workspace, settings, labels=labels, progress=progress)
+        report = stage(paths or (), workspace, settings, labels=labels or (), progress=progress)
     typer.echo(report.text())
     typer.echo(f"\nNext: sga complete --workspace {workspace}")
 

@@ -12,10 +12,10 @@ import pandas as pd
 
 from classifiers.data import load_pixels
 from classifiers.ensemble import EnsembleSettings, predict_member, train_member
-from classifiers.metrics import fit_temperature, reweigh, shift_prior, temper
+from classifiers.metrics import adjust_prior, estimate_prior, fit_scaling
 from classifiers.report import Table, compare
 from classifiers.runtime import RunLog, launch, progress_bar
-from classifiers.train import sampled_shares, sampling_weights
+from classifiers.train import sampled_prior, sampling_weights
 from configs.errors import InputError, WorkspaceError
 from configs.files import atomic_path, atomic_write_text, write_json
 from labeling.predictions import Predictions
@@ -23,7 +23,7 @@ from labeling.provenance import Source
 from labeling.table import LabelTable
 from labeling.workspace import Workspace, fingerprint, table_fingerprint
 
-__all__ = ["Completion", "complete", "goal_shares"]
+__all__ = ["Completion", "complete", "target_prior"]
 
 _IDLE: Any = {"launch": True, "min_confidence": True, "fit": {"checkpoint_seconds"}}
 """Settings that change no network: another of them must not throw finished ones away."""
@@ -42,8 +42,8 @@ class Completion:
     out_of_fold: Table
 
 
-def goal_shares(table: LabelTable, name: str) -> np.ndarray:
-    """(size,) class shares that decisions aim at: equal for gender (balanced accuracy), else those of the labelled faces."""
+def target_prior(table: LabelTable, name: str) -> np.ndarray:
+    """(size,) class prior of decisions: equal for gender (balanced accuracy), else those of the labelled faces."""
     attribute, codes = table.schema[name], table.codes(name)[table.labelled(name) & ~table.in_split("test")]
     if attribute.role == "gender":
         return np.full(attribute.size, 1 / attribute.size)
@@ -69,10 +69,10 @@ def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool
     _forget_other_runs(folder, inputs)
     workspace.begin("ensemble")
 
-    said: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    calibrated: dict[str, list[np.ndarray]] = {name: [] for name in names}
     single: dict[str, dict[str, np.ndarray]] = {name: {} for name in names}
-    temperatures: dict[str, dict[str, float]] = {}
-    met = _shares_met(table, names, settings.fit.rarity)
+    scalings: dict[str, dict[str, Any]] = {}
+    prior = _training_prior(table, names, settings.fit.rarity)
     trained = np.zeros(len(table), dtype=bool)
     with progress_bar(progress) as bar:
         for member in settings.members:
@@ -86,18 +86,19 @@ def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool
                 known = trained & table.labelled(name)
                 codes = table.codes(name)[known]
                 share = np.bincount(codes, minlength=table.schema[name].size) / max(1, len(codes))
-                weights = met[name][codes] / np.maximum(share[codes], 1e-9)
-                heat = fit_temperature(everything[name][known], codes, weights)
-                temperatures.setdefault(member, {})[name] = heat
-                said[name].append(temper(everything[name], heat))
-                single[name][member] = temper(networks[name], heat)
+                weights = prior[name][codes] / np.maximum(share[codes], 1e-9)
+                scaling = fit_scaling(everything[name][known], codes, weights)
+                told = {"temperature": scaling.temperature, "bias": scaling.bias.tolist()}
+                scalings.setdefault(member, {})[name] = told
+                calibrated[name].append(scaling(everything[name]))
+                single[name][member] = scaling(networks[name])
 
     probabilities, shares, filled = {}, {}, {}
-    averaged = {name: np.stack(said[name], axis=1) for name in names}
-    held_out, out_of_fold = _tables(table, names, averaged, single, met, trained, list(settings.members))
+    averaged = {name: np.stack(calibrated[name], axis=1) for name in names}
+    held_out, out_of_fold = _tables(table, names, averaged, single, prior, trained, list(settings.members))
     for name in names:
-        shares[name] = _shares_of_unlabelled(table, name, averaged[name].mean(axis=1), met[name], trained)
-        probabilities[name] = reweigh(averaged[name], met[name], shares[name]).astype(np.float32)
+        shares[name] = _prior_of_unlabelled(table, name, averaged[name].mean(axis=1), prior[name], trained)
+        probabilities[name] = adjust_prior(averaged[name], prior[name], shares[name]).astype(np.float32)
         filled[name] = _fill(table, name, probabilities[name].mean(axis=1), settings.min_confidence)
     if table_fingerprint(workspace.table(), completed=False) != labels:
         raise WorkspaceError(
@@ -111,7 +112,7 @@ def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool
     held_out.save(folder / "table1")
     out_of_fold.save(folder / "table1-out-of-fold")
     named = {name: dict(zip(table.schema[name].values, map(float, shares[name]), strict=True)) for name in names}
-    write_json(folder / "calibration.json", {"temperatures": temperatures, "shares_of_unlabelled": named})
+    write_json(folder / "calibration.json", {"scalings": scalings, "shares_of_unlabelled": named})
     workspace.finish(
         "ensemble", table_fingerprint(table, completed=True), settings.model_dump(mode="json"), filled=filled, made_from=inputs
     )
@@ -157,13 +158,13 @@ def _forget_other_runs(folder: Path, inputs: str) -> None:
     atomic_write_text(stamp, inputs)
 
 
-def _shares_met(table: LabelTable, names: list[str], rarity: float) -> dict[str, np.ndarray]:
+def _training_prior(table: LabelTable, names: list[str], rarity: float) -> dict[str, np.ndarray]:
     attributes = [a.name for a in table.schema.with_role("gender", "style")]
     codes = {name: table.codes(name) for name in attributes}
     weights = {name: table.labelled(name).astype(np.float32) for name in attributes}
     rows = np.flatnonzero(np.any([weight > 0 for weight in weights.values()], axis=0) & ~table.in_split("test"))
     sampling = sampling_weights(codes, weights, rows, rarity)
-    return {name: sampled_shares(codes[name][rows], sampling * weights[name][rows], table.schema[name].size) for name in names}
+    return {name: sampled_prior(codes[name][rows], sampling * weights[name][rows], table.schema[name].size) for name in names}
 
 
 def _train(folder, member, table, pixels, settings, fabric, bar, log) -> list[Path]:  # type: ignore[no-untyped-def]
@@ -184,8 +185,8 @@ def _train(folder, member, table, pixels, settings, fabric, bar, log) -> list[Pa
     return train_member(folder, member, table, pixels, settings, fabric, on_step)
 
 
-def _shares_of_unlabelled(table: LabelTable, name: str, mean: np.ndarray, met: np.ndarray, trained: np.ndarray) -> np.ndarray:
-    """(size,) class shares of the faces without a label, by EM; mean: (n, size), the ensemble's probabilities.
+def _prior_of_unlabelled(table: LabelTable, name: str, mean: np.ndarray, prior: np.ndarray, trained: np.ndarray) -> np.ndarray:
+    """(size,) class prior of the faces without a label, by EM; mean: (n, size), the ensemble's probabilities.
 
     EM on classifiers that know little ends in one class alone. What it says of the labelled faces, whose shares are known,
     tells how far to trust it: the rest of the trust goes to the labelled faces' own shares.
@@ -193,8 +194,8 @@ def _shares_of_unlabelled(table: LabelTable, name: str, mean: np.ndarray, met: n
     known = table.labelled(name) & trained
     counts = np.bincount(table.codes(name)[known], minlength=table.schema[name].size)
     labelled = counts / counts.sum()
-    distance = float(np.abs(shift_prior(mean[known], met)[0] - labelled).sum() / 2)
-    found, _ = shift_prior(mean[~table.labelled(name)], met)
+    distance = float(np.abs(estimate_prior(mean[known], prior) - labelled).sum() / 2)
+    found = estimate_prior(mean[~table.labelled(name)], prior)
     blended: np.ndarray = (1 - distance) * found + distance * labelled
     return blended
 
@@ -212,7 +213,7 @@ def _tables(
     names: list[str],
     averaged: dict[str, np.ndarray],
     single: dict[str, dict[str, np.ndarray]],
-    met: dict[str, np.ndarray],
+    prior: dict[str, np.ndarray],
     trained: np.ndarray,
     members: list[str],
 ) -> tuple[Table, Table]:
@@ -220,11 +221,11 @@ def _tables(
     held_out = Table("Held-out faces, never trained on (a member's row: the mean of its networks, one a fold)")
     out_of_fold = Table("Faces trained on, each judged by networks that left it out (one network a member)")
     for name in names:
-        goal = goal_shares(table, name)
+        target = target_prior(table, name)
         known = table.labelled(name)
         known_test, known_trained = known & test, known & trained
-        codes, ensemble = table.codes(name), reweigh(averaged[name], met[name], goal)
-        networks = {member: reweigh(single[name][member], met[name], goal)[:, known[test]] for member in members}
+        codes, ensemble = table.codes(name), adjust_prior(averaged[name], prior[name], target)
+        networks = {member: adjust_prior(single[name][member], prior[name], target)[:, known[test]] for member in members}
         for index, member in enumerate(members):
             if known_test.any():
                 held_out.add(name, member, networks[member], codes[known_test])

@@ -146,7 +146,7 @@ def predict_member(
         logits = torch.from_numpy(predict_logits(network, pixels, rows, fabric, on_batch=on_batch))
         share = np.where(trained[rows], 1.0, 1.0 / settings.folds).astype(np.float32)[:, None]
         for attribute in attributes:
-            said = probabilities(schema, attribute, logits).numpy()
-            summed[attribute][rows] += said * share
-            single[attribute].append(said[test[rows]])
-    return summed, {attribute: np.stack(said) for attribute, said in single.items()}, trained
+            told = probabilities(schema, attribute, logits).numpy()
+            summed[attribute][rows] += told * share
+            single[attribute].append(told[test[rows]])
+    return summed, {attribute: np.stack(told) for attribute, told in single.items()}, trained

@@ -9,14 +9,14 @@ import numpy as np
 
 __all__ = [
     "Estimate",
+    "Scaling",
     "accuracy",
+    "adjust_prior",
     "balanced_accuracy",
     "bootstrap",
-    "fit_temperature",
+    "estimate_prior",
+    "fit_scaling",
     "resample",
-    "reweigh",
-    "shift_prior",
-    "temper",
 ]
 
 
@@ -78,58 +78,84 @@ def resample(correct: np.ndarray, codes: np.ndarray, metric: str, draws: int, rn
     return np.concatenate(values)
 
 
-def temper(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """(…, k) probabilities raised to 1/temperature and normalised again: what dividing the logits would give."""
-    powered = np.clip(probabilities, 1e-12, 1) ** (1 / temperature)
-    scaled: np.ndarray = powered / powered.sum(axis=-1, keepdims=True)
-    return scaled
+@dataclass(frozen=True)
+class Scaling:
+    """Bias-corrected temperature scaling (Alexandari et al. 2020): logits become logits / temperature + bias, (k,).
+
+    The bias matters where probabilities are then moved to other class shares: a temperature alone cannot mend a classifier that
+    favours one class.
+    """
+
+    temperature: float
+    bias: np.ndarray
+
+    def __call__(self, probabilities: np.ndarray) -> np.ndarray:
+        """(…, k) probabilities → the same, calibrated."""
+        scaled: np.ndarray = _softmax(_log(probabilities) / self.temperature + self.bias)
+        return scaled
 
 
-def fit_temperature(probabilities: np.ndarray, codes: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """The temperature that minimises the (weighted) negative log-likelihood (Guo et al. 2017). (n, k), (n,) int; 1 where n is
-    0."""
-    from scipy.optimize import minimize_scalar
-
-    if len(codes) == 0:
-        return 1.0
-    rows = np.arange(len(codes))
-
-    def loss(log_temperature: float) -> float:
-        scaled = temper(probabilities, float(np.exp(log_temperature)))
-        return float(np.average(-np.log(np.clip(scaled[rows, codes], 1e-12, 1)), weights=weights))
-
-    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.1), np.log(10)), method="bounded").x))
+_RIDGE = 1e-3  # on the bias: a class of a few labels must not be thrown out
 
 
-def reweigh(probabilities: np.ndarray, trained: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(…, k) probabilities of classifiers that met the classes in shares `trained` (k,), as if they had met shares `wanted`
-    (k,).
+def fit_scaling(probabilities: np.ndarray, codes: np.ndarray, weights: np.ndarray | None = None) -> Scaling:
+    """The scaling that minimises the (weighted) negative log-likelihood. (n, k), (n,) int; none where n is 0."""
+    from scipy.optimize import minimize
+
+    n, size = probabilities.shape
+    if n == 0:
+        return Scaling(1.0, np.zeros(size))
+    logits, truth = _log(probabilities), np.eye(size)[codes]
+    share = np.full(n, 1 / n) if weights is None else weights / weights.sum()
+
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        warmth, bias = np.exp(-parameters[0]), parameters[1:]
+        scaled = _softmax(logits * warmth + bias)
+        error = share[:, None] * (scaled - truth)
+        value = -(share * np.log(np.clip((scaled * truth).sum(axis=1), 1e-12, 1))).sum() + _RIDGE * (bias**2).sum()
+        slope = np.concatenate([[-(error * logits).sum() * warmth], error.sum(axis=0) + 2 * _RIDGE * bias])
+        return float(value), slope
+
+    bounds = [(np.log(0.1), np.log(10)), *[(-10, 10)] * size]
+    found = minimize(loss, np.zeros(1 + size), jac=True, method="L-BFGS-B", bounds=bounds).x
+    return Scaling(float(np.exp(found[0])), found[1:])
+
+
+def _log(probabilities: np.ndarray) -> np.ndarray:
+    logits: np.ndarray = np.log(np.clip(probabilities.astype(np.float64), 1e-12, 1))
+    return logits
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
+
+
+def adjust_prior(probabilities: np.ndarray, training: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(…, k) probabilities under the class prior `training` (k,), moved to the prior `target` (k,) by Bayes' rule.
 
     A class that training never met gets 0: nothing is known of it, and what smoothing gives it must not be blown up.
     """
-    met = trained > _NEVER_MET
-    scaled = probabilities * np.where(met, wanted / np.where(met, trained, 1.0), 0.0)
+    met = training > _NEVER_MET
+    scaled = probabilities * np.where(met, target / np.where(met, training, 1.0), 0.0)
     corrected: np.ndarray = scaled / scaled.sum(axis=-1, keepdims=True)
     return corrected
 
 
-def shift_prior(probabilities: np.ndarray, trained: np.ndarray, steps: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """Class shares of an unlabelled set, and its probabilities corrected to them (Saerens et al. 2002, EM).
+def estimate_prior(probabilities: np.ndarray, training: np.ndarray, steps: int = 200) -> np.ndarray:
+    """(k,) class prior of an unlabelled set, by EM (Saerens et al. 2002).
 
-    probabilities: (n, k) calibrated where classes had the shares `trained` (k,). The labelled faces are chosen where rare
-    classes
-    are likely, so their balance is not that of the rest: uncorrected, completion would fill in far too many men.
-    Returns (k,) shares and (n, k) corrected probabilities.
+    probabilities: (n, k) calibrated under the prior `training` (k,). The labelled faces are chosen where rare classes are
+    likely, so their balance is not that of the rest: uncorrected, completion would fill in far too many men.
     """
-    shares = np.where(trained > _NEVER_MET, trained, 0.0)
-    shares = shares / shares.sum()
-    corrected = probabilities.astype(np.float64)
+    prior = np.where(training > _NEVER_MET, training, 0.0)
+    prior = prior / prior.sum()
     if len(probabilities) == 0:
-        return shares, corrected
+        return prior
     for _ in range(steps):
-        corrected = reweigh(probabilities, trained, shares)
-        updated = corrected.mean(axis=0)
-        if np.abs(updated - shares).max() < 1e-7:
+        updated = adjust_prior(probabilities, training, prior).mean(axis=0)
+        if np.abs(updated - prior).max() < 1e-7:
             break
-        shares = updated
-    return shares, corrected
+        prior = updated
+    return prior

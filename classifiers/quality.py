@@ -14,7 +14,7 @@ from classifiers.data import Pictures, load_pixels
 from classifiers.heads import probabilities
 from classifiers.report import Table
 from classifiers.runtime import LaunchSettings, launch, progress_bar
-from classifiers.sfn import StyleFeatureNetwork, aim_heads, describe, fit_data, load_sfn, save_sfn, standardise
+from classifiers.sfn import StyleFeatureNetwork, adjust_logits, describe, fit_data, load_sfn, save_sfn, standardise
 from classifiers.train import FitData, FitSettings, LossWeights, fit, sampling_weights
 from configs.errors import InputError
 from configs.files import write_json
@@ -196,13 +196,13 @@ def _finetune(
     network, schema, trained = load_sfn(workspace.folder("sfn") / "network.safetensors")
     # The heads were aimed at other class shares after the training; a finetuning starts from what training left, and aims
     # again.
-    aim_heads(network, table, fit_data(table, data.pixels, trained.fit.rarity, trained.completed_weight), undo=True)
+    adjust_logits(network, table, fit_data(table, data.pixels, trained.fit.rarity, trained.completed_weight), undo=True)
     rows = np.setdiff1d(data.rows, held)
     quality = table.schema.with_role("quality")[0].name
     sampling = _sampling(data.codes, data.weights, rows, quality, settings.fit.rarity)
     part = FitData(data.pixels, rows, data.codes, data.weights, sampling)
     fit(network, schema, part, settings.fit, fabric, seed=settings.seed, on_step=on_step)
-    aim_heads(network, table, part)
+    adjust_logits(network, table, part)
     real = rows[rows < len(table)]
     _, features = describe(network, data.pixels, real[:: max(1, len(real) // 4096)], fabric)
     standardise(network, features)
@@ -229,8 +229,8 @@ def _compare(
         known = table.labelled(attribute.name)[rows]
         if known.any():
             for row, (logits, _) in told.items():
-                said = probabilities(table.schema, attribute.name, torch.from_numpy(logits[known])).numpy()
-                accuracy.add(attribute.name, row, said, table.codes(attribute.name)[rows][known])
+                found = probabilities(table.schema, attribute.name, torch.from_numpy(logits[known])).numpy()
+                accuracy.add(attribute.name, row, found, table.codes(attribute.name)[rows][known])
     old, new = told["before"][1], told["after"][1]
     spread = np.maximum(old.std(axis=0) * new.std(axis=0), 1e-9)
     correlation = ((old - old.mean(axis=0)) * (new - new.mean(axis=0))).mean(axis=0) / spread

@@ -14,15 +14,15 @@ from configs.files import atomic_write_text, read_json, write_json
 __all__ = ["Table", "compare", "score"]
 
 
-def score(said: np.ndarray, codes: np.ndarray) -> dict[str, Estimate]:
-    """Accuracy and balanced accuracy. said: (t, k) probabilities, or (networks, t, k), which scores the mean single network."""
-    correct = _correct(said, codes)
+def score(probabilities: np.ndarray, codes: np.ndarray) -> dict[str, Estimate]:
+    """Accuracy and balanced accuracy of (t, k), or of (networks, t, k): then of the mean single network."""
+    correct = _correct(probabilities, codes)
     return {metric: bootstrap(correct, codes, metric) for metric in ("accuracy", "balanced")}
 
 
-def _correct(said: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def _correct(probabilities: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """(t,) float64 in [0, 1]: how many of the networks are right."""
-    right = said.argmax(axis=-1) == codes
+    right = probabilities.argmax(axis=-1) == codes
     return right.mean(axis=0) if right.ndim == 2 else right.astype(np.float64)
 
 
@@ -40,9 +40,9 @@ class Table:
     cells: dict[str, dict[str, dict[str, Estimate]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, attribute: str, row: str, said: np.ndarray, codes: np.ndarray) -> None:
+    def add(self, attribute: str, row: str, probabilities: np.ndarray, codes: np.ndarray) -> None:
         """Score one classifier on one attribute."""
-        self.cells.setdefault(attribute, {})[row] = score(said, codes)
+        self.cells.setdefault(attribute, {})[row] = score(probabilities, codes)
 
     def best(self, attribute: str, rows: list[str], metric: str) -> str:
         """The row with the highest value of a metric."""

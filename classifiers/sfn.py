@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from classifiers.backbones import Backbone, build_backbone
-from classifiers.complete import goal_shares
+from classifiers.complete import target_prior
 from classifiers.data import Pictures, load_pixels
 from classifiers.ensemble import MemberSettings
 from classifiers.heads import probabilities
@@ -27,7 +27,7 @@ from classifiers.train import (
     attribute_weights,
     fit,
     predict_logits,
-    sampled_shares,
+    sampled_prior,
     sampling_weights,
 )
 from configs.errors import UserError, WorkspaceError
@@ -44,7 +44,7 @@ __all__ = [
     "SfnReport",
     "SfnSettings",
     "StyleFeatureNetwork",
-    "aim_heads",
+    "adjust_logits",
     "describe",
     "fit_data",
     "load_sfn",
@@ -162,7 +162,7 @@ def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = T
                 log.tick(seen, values)
 
         fit(network, schema, data, settings.fit, fabric, seed=settings.seed, checkpoint=checkpoint, on_step=on_step)
-        aim_heads(network, table, data)
+        adjust_logits(network, table, data)
         task = bar.add_task("style of every face", total=len(table), note="")
         logits, styles = describe(network, pixels, np.arange(len(table)), fabric, lambda count: bar.advance(task, count))
     mean, scale = standardise(network, styles[data.rows])
@@ -201,7 +201,7 @@ def standardise(network: StyleFeatureNetwork, features: np.ndarray) -> tuple[np.
 
 
 @torch.no_grad()
-def aim_heads(network: StyleFeatureNetwork, table: LabelTable, data: FitData, *, undo: bool = False) -> None:
+def adjust_logits(network: StyleFeatureNetwork, table: LabelTable, data: FitData, *, undo: bool = False) -> None:
     """Fold the correction from the class shares that training met to those that decisions aim at into the heads' biases.
 
     Gender is then decided as if both were equally frequent, a colour as frequent as among the labelled faces.
@@ -213,10 +213,10 @@ def aim_heads(network: StyleFeatureNetwork, table: LabelTable, data: FitData, *,
         attribute = table.schema[name]
         if attribute.kind == "ordinal" or not table.labelled(name).any():  # a regressed score has no classes to balance
             continue
-        met = sampled_shares(codes[data.rows], mass[name], attribute.size)
-        goal = goal_shares(table, name)
-        seen = met > _NEVER_MET  # a value nobody has labelled must not win by a correction
-        shift = np.where(seen, np.log(goal) - np.log(met), 0.0)
+        training = sampled_prior(codes[data.rows], mass[name], attribute.size)
+        target = target_prior(table, name)
+        seen = training > _NEVER_MET  # a value nobody has labelled must not win by a correction
+        shift = np.where(seen, np.log(target) - np.log(training), 0.0)
         if attribute.kind == "independent":  # one logit: the log-odds of yes
             shift = (shift[1:] - shift[:1]) * seen.all()
         network.heads.bias[table.schema.logit_slices[name]] += sign * torch.from_numpy(shift).to(network.heads.bias)

@@ -35,7 +35,7 @@ __all__ = [
     "attribute_weights",
     "fit",
     "predict_logits",
-    "sampled_shares",
+    "sampled_prior",
     "sampling_weights",
 ]
 
@@ -111,7 +111,7 @@ def sampling_weights(
     return np.maximum(total, 1e-12)
 
 
-def sampled_shares(codes: np.ndarray, mass: np.ndarray, size: int) -> np.ndarray:
+def sampled_prior(codes: np.ndarray, mass: np.ndarray, size: int) -> np.ndarray:
     """(size,) float64 class shares that training met. codes (k,) int64, -1 unknown; mass (k,): sampling × loss weight of the
     cell."""
     known = codes != MISSING_CODE
@@ -230,9 +230,9 @@ def predict_logits(
     for start in range(0, len(rows), batch):
         images = to_tensor(pixels[rows[start : start + batch]], fabric.device)
         with fabric.autocast():
-            said = network(images).float()
+            logits = network(images).float()
             if mirror:
-                said = (said + network(images.flip(3)).float()) / 2
-        out.append(said.cpu().numpy())
+                logits = (logits + network(images.flip(3)).float()) / 2
+        out.append(logits.cpu().numpy())
         on_batch(len(images))
     return np.concatenate(out) if out else np.zeros((0, 0), dtype=np.float32)

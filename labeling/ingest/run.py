@@ -38,11 +38,11 @@ def ingest(
     """Add the cropped faces in folders and tar files to a workspace, with the partial labels of CSVs.
 
     paths: folders (with all below them), tar files, single pictures; none = the CSVs label the faces that are there already;
-    labels: one CSV or several, see `read_labels` and `match`; progress: called with (files done, files in all). A face that is there already keeps
-    its group and split; a label is written where its source overrules what stands there, or equals it and comes from the same
-    picture. Run it again after an interruption: the result is the same as without one. Files that were not taken are named in
-    `<workspace>/faces/`: rejected.csv, duplicates.csv, conflicts.csv (labels), unmatched.csv (labels without a picture,
-    pictures without labels).
+    labels: one CSV or several, see `read_labels` and `match`; progress: called with (files done, files in all). A face that is
+    there already keeps its group and split; a label is written where its source overrules what stands there, or equals it and
+    comes from the same picture. Run it again after an interruption: the result is the same as without one. Files that were not
+    taken are named in `<workspace>/faces/`: rejected.csv, duplicates.csv, conflicts.csv (labels), unmatched.csv (labels without
+    a picture, pictures without labels).
 
     Raises:
         InputError: paths, labels or the disk; nothing is changed in the label table then.

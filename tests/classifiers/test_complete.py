@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from classifiers.complete import complete, goal_shares
+from classifiers.complete import complete, target_prior
 from classifiers.data import load_pixels
 from classifiers.ensemble import EnsembleSettings, build_member, fold_of, predict_member, train_member
 from classifiers.heads import probabilities
@@ -300,16 +300,17 @@ def test_table_1_has_every_row(ensemble_workspace: Path) -> None:
         assert (folder / f"{stem}.md").read_text() == read.markdown()
         assert len(read.notes) == 3
     calibration = json.loads((folder / "calibration.json").read_text())
-    assert set(calibration["temperatures"]) == {"resnet", "densenet"}
+    assert set(calibration["scalings"]) == {"resnet", "densenet"}
+    assert all(len(one["gender"]["bias"]) == 2 for one in calibration["scalings"].values())
     assert sum(calibration["shares_of_unlabelled"]["gender"].values()) == pytest.approx(1)
 
 
 def test_gender_is_decided_as_if_both_were_equally_frequent(faces_workspace: Path) -> None:
     table = Workspace(faces_workspace).table()
-    assert goal_shares(table, "gender").tolist() == [0.5, 0.5]
+    assert target_prior(table, "gender").tolist() == [0.5, 0.5]
     known = table.labelled("smile") & ~table.in_split("test")
     share = (table.codes("smile")[known].sum() + 0.5) / (known.sum() + 1)
-    assert goal_shares(table, "smile")[1] == pytest.approx(share)
+    assert target_prior(table, "smile")[1] == pytest.approx(share)
 
 
 def test_an_ensemble_of_one_is_refused(tiny_settings: dict[str, dict[str, Any]]) -> None:

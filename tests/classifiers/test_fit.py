@@ -11,7 +11,7 @@ import torch
 from classifiers.data import load_pixels
 from classifiers.heads import Classifier
 from classifiers.runtime import LaunchSettings, launch, seed_step
-from classifiers.train import FitData, FitSettings, attribute_weights, fit, predict_logits, sampled_shares, sampling_weights
+from classifiers.train import FitData, FitSettings, attribute_weights, fit, predict_logits, sampled_prior, sampling_weights
 from configs.errors import DivergedError, InputError, WorkspaceError
 from labeling.provenance import Source
 from labeling.table import LabelTable
@@ -120,7 +120,7 @@ def test_sampling_favours_rare_classes_as_far_as_asked() -> None:
     rows = np.arange(15)
     for rarity, male in ((0.0, 0.2), (1.0, 0.5), (0.5, 0.2**0.5 / (0.2**0.5 + 0.8**0.5))):
         sampling = sampling_weights(codes, weights, rows, rarity)
-        assert sampled_shares(codes["gender"], sampling, 2)[1] == pytest.approx(male, abs=1e-6)
+        assert sampled_prior(codes["gender"], sampling, 2)[1] == pytest.approx(male, abs=1e-6)
         assert sampling[10:].sum() < 1e-9  # a face that knows nothing teaches nothing
 
 

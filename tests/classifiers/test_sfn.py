@@ -14,7 +14,7 @@ from classifiers.report import Table
 from classifiers.sfn import (
     SfnSettings,
     StyleFeatureNetwork,
-    aim_heads,
+    adjust_logits,
     fit_data,
     load_sfn,
     save_sfn,
@@ -174,11 +174,11 @@ def test_aiming_can_be_undone_and_leaves_unseen_values_alone(sfn_workspace: Path
     data = fit_data(table, load_pixels(space, table), 0.5, 0.2)
     network = StyleFeatureNetwork.build(table.schema, settings)
     before = network.heads.bias.detach().clone()
-    aim_heads(network, table, data)
+    adjust_logits(network, table, data)
     aimed = network.heads.bias.detach().clone()
     hair = table.schema.logit_slices["hair_color"]
     assert aimed[hair][0] == before[hair][0]  # nobody labelled blonde: no correction may make it win
     assert float((aimed - before).abs().max()) < 5
     assert not torch.equal(aimed[table.schema.logit_slices["gender"]], before[table.schema.logit_slices["gender"]])
-    aim_heads(network, table, data, undo=True)
+    adjust_logits(network, table, data, undo=True)
     torch.testing.assert_close(network.heads.bias.detach(), before)

@@ -1,124 +1,117 @@
-"""From scores and labels that were held out to what the judge accepts (SGA-GAN 2.4), for each gender on its own."""
+"""Probabilities that can be trusted: calibration on labels that were held out, and class priors that differ from training's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Calibration", "calibrate", "precision_recall", "rescale"]
+from labeling.provenance import MISSING_CODE
+from labeling.table import LabelTable
 
-_LEAST_OF_A_GENDER = 30
-"""Labels from which a gender has a threshold of its own."""
+__all__ = ["UNSEEN", "Scaling", "adjust_prior", "estimate_prior", "fit_scaling", "sampled_prior", "target_prior"]
+
+UNSEEN = 1e-7
+"""A class without a label has a share of 1e-9 or less in training, one with a single label far more."""
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """threshold: quality from which a face is accepted, by_gender: the same where the gender is known; levels: quality
-    from which a face counts as a level, by name.
+class Scaling:
+    """Bias-corrected temperature scaling (Alexandari et al. 2020): logits become logits / temperature + bias, (k,).
 
-    rates[level]: precision and recall of "at least this level" at its threshold, on labels out of fold.
+    The bias matters where probabilities are then moved to other class shares: a temperature alone cannot mend a classifier that
+    favours one class.
     """
 
-    threshold: float
-    by_gender: dict[str, float]
-    levels: dict[str, float]
-    rates: dict[str, dict[str, float]]
-    labels: dict[str, int]
+    temperature: float
+    bias: np.ndarray
+
+    def __call__(self, probabilities: np.ndarray) -> np.ndarray:
+        """(…, k) probabilities → the same, calibrated."""
+        scaled: np.ndarray = _softmax(_log(probabilities) / self.temperature + self.bias)
+        return scaled
 
 
-def precision_recall(score: np.ndarray, wanted: np.ndarray, threshold: float) -> tuple[float, float]:
-    """Precision and recall of `score` ≥ threshold for the bool `wanted`; 0 where nothing passes or nothing is wanted."""
-    passed = score >= threshold
-    hits = float((passed & wanted).sum())
-    return hits / max(1.0, float(passed.sum())), hits / max(1.0, float(wanted.sum()))
+_RIDGE = 1e-3  # on the bias: a class of a few labels must not be thrown out
 
 
-def calibrate(
-    score: np.ndarray,
-    codes: np.ndarray,
-    values: tuple[str, ...],
-    precision: float,
-    gender: np.ndarray | None = None,
-    genders: tuple[str, ...] = (),
-) -> Calibration:
-    """Thresholds from scores (n,) in [0, 1] of labels (n,) that were held out.
+def fit_scaling(probabilities: np.ndarray, codes: np.ndarray, weights: np.ndarray | None = None) -> Scaling:
+    """The scaling that minimises the (weighted) negative log-likelihood. (n, k), (n,) int; none where n is 0."""
+    from scipy.optimize import minimize
 
-    gender: (n,) codes of `genders`, -1 unknown; None = one threshold for all. Each gender has its own: a generator draws the
-    rare one less well, and what suits the other would never let it pass. A level's own threshold is where its F1 is best.
+    n, size = probabilities.shape
+    if n == 0:
+        return Scaling(1.0, np.zeros(size))
+    logits, truth = _log(probabilities), np.eye(size)[codes]
+    share = np.full(n, 1 / n) if weights is None else weights / weights.sum()
+
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        warmth, bias = np.exp(-parameters[0]), parameters[1:]
+        scaled = _softmax(logits * warmth + bias)
+        error = share[:, None] * (scaled - truth)
+        value = -(share * np.log(np.clip((scaled * truth).sum(axis=1), 1e-12, 1))).sum() + _RIDGE * (bias**2).sum()
+        slope = np.concatenate([[-(error * logits).sum() * warmth], error.sum(axis=0) + 2 * _RIDGE * bias])
+        return float(value), slope
+
+    bounds = [(np.log(0.1), np.log(10)), *[(-10, 10)] * size]
+    found = minimize(loss, np.zeros(1 + size), jac=True, method="L-BFGS-B", bounds=bounds).x
+    return Scaling(float(np.exp(found[0])), found[1:])
+
+
+def _log(probabilities: np.ndarray) -> np.ndarray:
+    logits: np.ndarray = np.log(np.clip(probabilities.astype(np.float64), 1e-12, 1))
+    return logits
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
+
+
+def adjust_prior(probabilities: np.ndarray, training: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """(…, k) probabilities under the class prior `training` (k,), moved to the prior `target` (k,) by Bayes' rule.
+
+    A class that training never met gets 0: nothing is known of it, and what smoothing gives it must not be blown up.
     """
-    candidates = _passing(score, 0.1)
-    levels: dict[str, float] = {values[0]: 0.0}
-    for code in range(1, len(values)):
-        wanted = codes >= code
-        pairs = [precision_recall(score, wanted, threshold) for threshold in candidates]
-        f1 = [2 * p * r / max(1e-9, p + r) for p, r in pairs]
-        levels[values[code]] = max(float(candidates[int(np.argmax(f1))]), levels[values[code - 1]])
-    threshold, by_gender = _acceptance(score, codes, precision), {}
-    limit = np.full(len(score), threshold)
-    for code, name in enumerate(genders):
-        rows = np.zeros(len(score), dtype=bool) if gender is None else gender == code
-        by_gender[name] = _acceptance(score[rows], codes[rows], precision) if rows.sum() >= _LEAST_OF_A_GENDER else threshold
-        limit[rows] = by_gender[name]
-    rates = {f"at least {name}": _rate(score, codes >= code, levels[name]) for code, name in enumerate(values) if code}
-    rates["accepted is not low"] = _rate(score, codes > 0, limit)
-    rates["accepted is high"] = _rate(score, codes == len(values) - 1, limit)
-    for code, name in enumerate(genders):
-        if gender is not None and (gender == code).any():
-            rows = gender == code
-            rates[f"accepted {name} is not low"] = _rate(score[rows], codes[rows] > 0, by_gender[name])
-    rates["accepted"] = {"share": float((score >= limit).mean())}
-    labels = {name: int((codes == code).sum()) for code, name in enumerate(values)}
-    return Calibration(threshold, by_gender, levels, rates, labels)
+    met = training > UNSEEN
+    scaled = probabilities * np.where(met, target / np.where(met, training, 1.0), 0.0)
+    corrected: np.ndarray = scaled / scaled.sum(axis=-1, keepdims=True)
+    return corrected
 
 
-def rescale(
-    calibration: Calibration,
-    score: np.ndarray,
-    gender: np.ndarray,
-    fresh: np.ndarray,
-    fresh_gender: np.ndarray,
-    genders: tuple[str, ...],
-) -> Calibration:
-    """Thresholds found on scores (n,) of the folds' networks, moved to where the last network's scores (m,) of fresh faces pass
-    as often: two finetunings rank faces alike but do not share a scale."""
+def estimate_prior(probabilities: np.ndarray, training: np.ndarray, steps: int = 200) -> np.ndarray:
+    """(k,) class prior of an unlabelled set, by EM (Saerens et al. 2002).
 
-    def moved(limit: float, old: np.ndarray, new: np.ndarray) -> float:
-        share = float((old >= limit).mean())
-        return float(np.quantile(new, 1 - share)) if 0 < share < 1 and len(new) else limit
-
-    by_gender = {
-        name: moved(calibration.by_gender[name], score[gender == code], fresh[fresh_gender == code])
-        for code, name in enumerate(genders)
-        if (gender == code).any()
-    }
-    levels = {name: moved(limit, score, fresh) for name, limit in calibration.levels.items()}
-    return replace(
-        calibration,
-        threshold=moved(calibration.threshold, score, fresh),
-        by_gender={**calibration.by_gender, **by_gender},
-        levels=levels,
-    )
-
-
-def _passing(score: np.ndarray, share: float) -> np.ndarray:
-    """Thresholds that at least `share` of the scores pass, rising; 0 is among them."""
-    candidates = np.unique(np.concatenate([[0.0], score]))
-    kept: np.ndarray = candidates[[(score >= threshold).mean() >= share for threshold in candidates]]
-    return kept
-
-
-def _acceptance(score: np.ndarray, codes: np.ndarray, precision: float) -> float:
-    """The lowest threshold at which at least `precision` of what passes is not of the lowest level.
-
-    Where none reaches that: the most precise one that still passes a fifth. A stricter one would draw five times and more.
+    probabilities: (n, k) calibrated under the prior `training` (k,). The labelled faces are chosen where rare classes are
+    likely, so their balance is not that of the rest: uncorrected, completion would fill in far too many men.
     """
-    candidates = _passing(score, 0.2)
-    good = np.asarray([precision_recall(score, codes > 0, threshold)[0] for threshold in candidates])
-    enough = np.flatnonzero(good >= precision)
-    return float(candidates[enough[0]] if len(enough) else candidates[int(good.argmax())])
+    prior = np.where(training > UNSEEN, training, 0.0)
+    prior = prior / prior.sum()
+    if len(probabilities) == 0:
+        return prior
+    for _ in range(steps):
+        updated = adjust_prior(probabilities, training, prior).mean(axis=0)
+        if np.abs(updated - prior).max() < 1e-7:
+            break
+        prior = updated
+    return prior
 
 
-def _rate(score: np.ndarray, wanted: np.ndarray, limit: float | np.ndarray) -> dict[str, float]:
-    p, r = precision_recall(score - limit, wanted, 0.0)
-    return {"threshold": float(np.mean(limit)), "precision": p, "recall": r}
+def sampled_prior(codes: np.ndarray, mass: np.ndarray, size: int) -> np.ndarray:
+    """(size,) float64 class prior that training met. codes (k,) int64, -1 unknown; mass (k,): sampling × loss weight of the
+    cell."""
+    known = codes != MISSING_CODE
+    total = np.bincount(codes[known], weights=mass[known], minlength=size) + 1e-9
+    prior: np.ndarray = total / total.sum()
+    return prior
+
+
+def target_prior(table: LabelTable, name: str) -> np.ndarray:
+    """(size,) class prior of decisions: equal for gender (balanced accuracy), else that of the labelled faces."""
+    attribute, codes = table.schema[name], table.codes(name)[table.labelled(name) & ~table.in_split("test")]
+    if attribute.role == "gender":
+        return np.full(attribute.size, 1 / attribute.size)
+    counts = np.bincount(codes, minlength=attribute.size) + 0.5
+    prior: np.ndarray = counts / counts.sum()
+    return prior

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from classifiers.calibration import adjust_prior, estimate_prior, fit_scaling, sampled_prior, target_prior
 from classifiers.data import load_pixels
 from classifiers.ensemble import EnsembleSettings, predict_member, train_member
-from classifiers.metrics import adjust_prior, estimate_prior, fit_scaling
 from classifiers.report import Table, compare
 from classifiers.runtime import RunLog, launch, progress_bar
-from classifiers.train import sampled_prior, sampling_weights
+from classifiers.train import balancing
 from configs.errors import InputError, WorkspaceError
 from configs.files import atomic_path, atomic_write_text, write_json
 from labeling.predictions import Predictions
@@ -23,7 +24,7 @@ from labeling.provenance import Source
 from labeling.table import LabelTable
 from labeling.workspace import Workspace, fingerprint, table_fingerprint
 
-__all__ = ["Completion", "complete", "target_prior"]
+__all__ = ["Completion", "complete"]
 
 _IDLE: Any = {"launch": True, "min_confidence": True, "fit": {"checkpoint_seconds"}}
 """Settings that change no network: another of them must not throw finished ones away."""
@@ -40,15 +41,6 @@ class Completion:
     disagreement: dict[str, float]
     held_out: Table
     out_of_fold: Table
-
-
-def target_prior(table: LabelTable, name: str) -> np.ndarray:
-    """(size,) class prior of decisions: equal for gender (balanced accuracy), else those of the labelled faces."""
-    attribute, codes = table.schema[name], table.codes(name)[table.labelled(name) & ~table.in_split("test")]
-    if attribute.role == "gender":
-        return np.full(attribute.size, 1 / attribute.size)
-    counts = np.bincount(codes, minlength=attribute.size) + 0.5
-    return counts / counts.sum()
 
 
 def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool = True) -> Completion:
@@ -76,8 +68,7 @@ def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool
     trained = np.zeros(len(table), dtype=bool)
     with progress_bar(progress) as bar:
         for member in settings.members:
-            with RunLog(folder / member, seen=-1, tensorboard=False) as log:
-                files = _train(folder, member, table, pixels, settings, fabric, bar, log)
+            files = _train(folder, member, table, pixels, settings, fabric, bar)
             task = bar.add_task(f"{member} looks at every face", total=len(table) * settings.folds, note="")
             everything, networks, trained = predict_member(
                 files, member, table, pixels, settings, fabric, partial(bar.advance, task)
@@ -163,26 +154,31 @@ def _training_prior(table: LabelTable, names: list[str], rarity: float) -> dict[
     codes = {name: table.codes(name) for name in attributes}
     weights = {name: table.labelled(name).astype(np.float32) for name in attributes}
     rows = np.flatnonzero(np.any([weight > 0 for weight in weights.values()], axis=0) & ~table.in_split("test"))
-    sampling = sampling_weights(codes, weights, rows, rarity)
+    sampling = balancing(codes, weights, rows, rarity)
     return {name: sampled_prior(codes[name][rows], sampling * weights[name][rows], table.schema[name].size) for name in names}
 
 
-def _train(folder, member, table, pixels, settings, fabric, bar, log) -> list[Path]:  # type: ignore[no-untyped-def]
-    tasks: dict[str, int] = {}
-    ticks = 0
+def _train(folder, member, table, pixels, settings, fabric, bar) -> list[Path]:  # type: ignore[no-untyped-def]
+    """Train a member, with a bar and a log for each of its networks."""
+    tasks: dict[int, int] = {}
+    log: dict[int, RunLog] = {}
+    steps = 0
+    with ExitStack() as open_logs:
 
-    def on_step(label: str, seen: int, values: dict[str, float]) -> None:
-        nonlocal ticks
-        if label not in tasks:
-            tasks[label] = bar.add_task(label, total=settings.fit.images, note="")
-        bar.update(
-            tasks[label], completed=min(seen, settings.fit.images), note=f"loss {values['loss']:.3f}" if values else "kept"
-        )
-        ticks += 1
-        if values and ticks % 20 == 0:
-            log.tick(seen, {f"{label}/{name}": value for name, value in values.items()})
+        def on_step(fold: int, seen: int, values: dict[str, float]) -> None:
+            nonlocal steps
+            if fold not in tasks:
+                tasks[fold] = bar.add_task(f"{member}, fold {fold + 1}", total=settings.fit.images, note="")
+                if values:  # a resumed network keeps what was logged before its checkpoint
+                    place = folder / member / f"fold{fold}"
+                    log[fold] = open_logs.enter_context(RunLog(place, seen=seen - 1, tensorboard=False))
+            note = f"loss {values['loss']:.3f}" if values else "kept"
+            bar.update(tasks[fold], completed=min(seen, settings.fit.images), note=note)
+            steps += 1
+            if values and steps % 20 == 0:
+                log[fold].tick(seen, values)
 
-    return train_member(folder, member, table, pixels, settings, fabric, on_step)
+        return train_member(folder, member, table, pixels, settings, fabric, on_step)
 
 
 def _prior_of_unlabelled(table: LabelTable, name: str, mean: np.ndarray, prior: np.ndarray, trained: np.ndarray) -> np.ndarray:

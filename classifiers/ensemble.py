@@ -4,6 +4,7 @@ it."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save
 
 from classifiers.heads import Classifier, probabilities
 from classifiers.runtime import LaunchSettings, seed_step
-from classifiers.train import FitData, FitSettings, fit, predict_logits, sampling_weights
+from classifiers.train import FitData, FitSettings, balancing, fit, predict_logits
 from configs.errors import InputError
 from configs.files import atomic_path
 from configs.settings import Settings
@@ -65,9 +66,11 @@ def train_member(
     pixels: np.ndarray,
     settings: EnsembleSettings,
     fabric: Fabric,
-    on_step: Callable[[str, int, dict[str, float]], None],
+    on_step: Callable[[int, int, dict[str, float]], None],
 ) -> list[Path]:
     """Train one network a fold, each on the other folds; a finished one is kept. Returns the weights' files, a fold each.
+
+    on_step gets the fold, the images seen and the loss terms; none for a network that is kept.
 
     Raises:
         InputError: a fold would have nothing to learn from.
@@ -85,22 +88,19 @@ def train_member(
         )
     files = []
     for index in range(settings.folds):
-        label, path = f"{name}, fold {index + 1}", folder / name / f"fold{index}.safetensors"
+        path = folder / name / f"fold{index}.safetensors"
         files.append(path)
         if path.is_file():
-            on_step(label, settings.fit.images, {})
+            on_step(index, settings.fit.images, {})
             continue
         rows = np.flatnonzero(known & (fold != index))
-        data = FitData(pixels, rows, codes, weights, sampling_weights(codes, weights, rows, settings.fit.rarity))
+        data = FitData.drawing(pixels, rows, codes, weights, balancing(codes, weights, rows, settings.fit.rarity))
         seed = settings.seed * 1000 + index
         seed_step(seed, -1)
         network = build_member(schema, settings, name, pretrained=settings.pretrained)
         checkpoint = path.with_suffix(".checkpoint.pt")
 
-        def step(seen: int, values: dict[str, float], label: str = label) -> None:
-            on_step(label, seen, values)
-
-        fit(network, schema, data, settings.fit, fabric, seed=seed, checkpoint=checkpoint, on_step=step)
+        fit(network, schema, data, settings.fit, fabric, seed=seed, checkpoint=checkpoint, on_step=partial(on_step, index))
         if fabric.is_global_zero:
             with atomic_path(path) as temporary:
                 tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
@@ -125,12 +125,11 @@ def predict_member(
     fabric: Fabric,
     on_batch: Callable[[int], None] = lambda count: None,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
-    """What one member says.
+    """What one member says, averaged over each face and its mirror image.
 
     Returns probabilities[attribute] (n, size) float32: for a face trained on, of the one network that left it out, for every
-    other
-    face the average over the folds; single[attribute] (folds, t, size) of the t test faces, one a network;
-    trained (n,) bool.
+    other face the average over the folds; single[attribute] (folds, t, size) of the t test faces, one a network; trained (n,)
+    bool.
     """
     schema, fold = table.schema, fold_of(table.frame["group"].to_numpy(), settings.folds)
     attributes = [a.name for a in schema.with_role("gender", "style")]
@@ -143,7 +142,7 @@ def predict_member(
         network.load_state_dict(load_file(path))
         network = network.to(fabric.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         rows = np.flatnonzero(~trained | (fold == index))
-        logits = torch.from_numpy(predict_logits(network, pixels, rows, fabric, on_batch=on_batch))
+        logits = torch.from_numpy(predict_logits(network, pixels, rows, fabric, mirror=True, on_batch=on_batch))
         share = np.where(trained[rows], 1.0, 1.0 / settings.folds).astype(np.float32)[:, None]
         for attribute in attributes:
             told = probabilities(schema, attribute, logits).numpy()

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from pydantic import Field, model_validator
 
-from classifiers.calibration import Calibration, calibrate, rescale
+from classifiers.acceptance import Acceptance, calibrate, rescale
 from classifiers.data import Pictures, load_pixels
 from classifiers.heads import probabilities
 from classifiers.report import Table
 from classifiers.runtime import LaunchSettings, launch, progress_bar
 from classifiers.sfn import StyleFeatureNetwork, adjust_logits, describe, fit_data, load_sfn, save_sfn, standardise
-from classifiers.train import FitData, FitSettings, LossWeights, fit, sampling_weights
+from classifiers.train import FitData, FitSettings, LossWeights, balancing, fit, strongest
 from configs.errors import InputError
-from configs.files import write_json
+from configs.files import atomic_path, atomic_write_text, write_json
 from configs.settings import Settings
 from labeling.provenance import MISSING_CODE
 from labeling.table import LabelTable
@@ -62,9 +66,9 @@ class LabelledFaces:
 
 @dataclass(frozen=True)
 class QualityReport:
-    """calibration, and accuracy on held-out faces before and after the finetuning."""
+    """acceptance, and accuracy on held-out faces before and after the finetuning."""
 
-    calibration: Calibration
+    acceptance: Acceptance
     accuracy: Table
     style_correlation: float
 
@@ -99,50 +103,72 @@ def tune(
             f"then: sga quality tune --labels CSV --workspace {workspace.root}"
         )
     workspace.begin("quality")
-    fabric = launch(settings.launch)
+    fabric, folder = launch(settings.launch), workspace.folder("quality")
+    _forget_other_runs(folder, workspace, table, data, settings)
     fold = np.asarray([int(fingerprint(key, settings.seed), 16) % settings.folds for key in keys])
     score = np.zeros(len(labelled), dtype=np.float64)
     with progress_bar(progress) as bar:
         task = bar.add_task("judge", total=(settings.folds + 1) * settings.fit.images, note="")
 
-        def on_step(seen: int, values: dict[str, float]) -> None:
-            bar.update(task, advance=settings.fit.batch, note=f"loss {values['loss']:.3f}")
+        def on_step(index: int, seen: int, values: dict[str, float]) -> None:
+            bar.update(task, completed=index * settings.fit.images + seen, note=f"loss {values['loss']:.3f}")
 
         for index in range(settings.folds):
             held = labelled[fold == index]
-            if not len(held):
-                continue
-            network = _finetune(workspace, table, data, held, settings, fabric, on_step)
-            logits, _ = describe(network, data.pixels, held, fabric)
-            score[fold == index] = _score(table, name, logits)
-        network = _finetune(workspace, table, data, labelled[:0], settings, fabric, on_step)
+            done, checkpoint = folder / f"fold{index}.npy", folder / f"fold{index}.checkpoint.pt"
+            if len(held) and not done.is_file():
+                network = _finetune(workspace, table, data, held, settings, fabric, checkpoint, partial(on_step, index))
+                logits, _ = describe(network, data.pixels, held, fabric)
+                with atomic_path(done) as temporary, temporary.open("wb") as handle:
+                    np.save(handle, _score(table, name, logits))
+                checkpoint.unlink(missing_ok=True)
+            if len(held):
+                score[fold == index] = np.load(done)
+        checkpoint, last = folder / "judge.checkpoint.pt", partial(on_step, settings.folds)
+        network = _finetune(workspace, table, data, labelled[:0], settings, fabric, checkpoint, last)
 
     asked = table.schema.with_role("gender")[0]
     gender = np.concatenate([table.codes(asked.name), np.zeros(0, np.int64) if generated is None else generated.gender])[
         labelled
     ]
-    calibration = calibrate(score, codes, quality[0].values, settings.precision, gender, asked.values)
+    acceptance = calibrate(score, codes, quality[0].values, settings.precision, gender, asked.values, fold)
     if fresh is not None:
         logits, _ = describe(network, fresh.images, np.arange(len(fresh.images)), fabric)
-        calibration = rescale(calibration, score, gender, _score(table, name, logits), fresh.gender, asked.values)
+        acceptance = rescale(acceptance, score, gender, _score(table, name, logits), fresh.gender, asked.values)
     before, _, sfn_settings = load_sfn(workspace.folder("sfn") / "network.safetensors")
     accuracy, correlation = _compare(table, data.pixels, before, network, fabric)
-    folder = workspace.folder("quality")
     save_sfn(folder / "judge.safetensors", network, table.schema, sfn_settings)
     accuracy.save(folder / "accuracy")
     facts: dict[str, Any] = {
-        "threshold": calibration.threshold,
-        "by_gender": calibration.by_gender,
-        "levels": calibration.levels,
-        "rates": calibration.rates,
+        "threshold": acceptance.threshold,
+        "by_gender": acceptance.by_gender,
+        "levels": acceptance.levels,
+        "levels_by_gender": acceptance.levels_by_gender,
+        "rates": acceptance.rates,
     }
     write_json(
         folder / "calibration.json",
-        {**facts, "labels": calibration.labels, "style_correlation": correlation if np.isfinite(correlation) else None},
+        {**facts, "labels": acceptance.labels, "style_correlation": correlation if np.isfinite(correlation) else None},
     )
-    output = fingerprint((folder / "judge.safetensors").read_bytes().hex(), calibration.threshold, calibration.by_gender)
-    workspace.finish("quality", output, settings.model_dump(mode="json"), labels=calibration.labels)
-    return QualityReport(calibration, accuracy, correlation)
+    for path in (checkpoint, *folder.glob("fold*.npy")):
+        path.unlink(missing_ok=True)
+    output = fingerprint((folder / "judge.safetensors").read_bytes().hex(), acceptance.threshold, acceptance.by_gender)
+    workspace.finish("quality", output, settings.model_dump(mode="json"), labels=acceptance.labels)
+    return QualityReport(acceptance, accuracy, correlation)
+
+
+def _forget_other_runs(folder: Path, workspace: Workspace, table: LabelTable, data: FitData, settings: QualitySettings) -> None:
+    """What an interrupted tuning of other labels, faces or settings left must not be taken for this one's."""
+    idle: Any = {"launch": True, "precision": True, "fit": {"checkpoint_seconds"}}  # they change no network
+    learnt = (workspace.record("sfn") or {}).get("output", "")
+    labels = [hashlib.sha256(values.tobytes()).hexdigest() for values in (*data.codes.values(), data.rows, data.sampling)]
+    inputs = fingerprint(learnt, *table.faces[:1], len(table), *labels, settings.model_dump_json(exclude=idle))
+    stamp = folder / "inputs.txt"
+    if not stamp.is_file() or stamp.read_text() != inputs:
+        for old in [*folder.glob("fold*.npy"), *folder.glob("*.checkpoint.pt")]:
+            old.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write_text(stamp, inputs)
 
 
 def _data(
@@ -167,19 +193,20 @@ def _data(
     keys = np.concatenate(
         [table.frame["group"].to_numpy()[trainable], np.zeros(0, object) if generated is None else generated.keys]
     )
-    return FitData(pixels, rows, codes, weights, _sampling(codes, weights, rows, name, settings.fit.rarity)), labelled, keys
+    balance = _balance(codes, weights, rows, name, settings.fit.rarity)
+    return FitData.drawing(pixels, rows, codes, weights, balance), labelled, keys
 
 
-def _sampling(
+def _balance(
     codes: dict[str, np.ndarray], weights: dict[str, np.ndarray], rows: np.ndarray, quality: str, rarity: float
 ) -> np.ndarray:
-    """(k,) float64 > 0. Half of the draws are for quality, the other half for all else together.
+    """(k,) float64 ≥ 0. Half of the draws are for quality, the other half for all else together.
 
     With an equal share for every attribute a generated face, which knows its quality alone, would hardly be met.
     """
-    rest = {name: code for name, code in codes.items() if name != quality}
-    halves = (sampling_weights(part, weights, rows, rarity) for part in ({quality: codes[quality]}, rest))
-    total: np.ndarray = sum(half / half.sum() for half in halves)
+    rest, top = {name: code for name, code in codes.items() if name != quality}, strongest(weights, rows)
+    halves = (balancing(part, weights, rows, rarity) for part in ({quality: codes[quality]}, rest))
+    total: np.ndarray = sum(half / (half * top).sum() for half in halves)
     return total
 
 
@@ -190,18 +217,18 @@ def _finetune(
     held: np.ndarray,
     settings: QualitySettings,
     fabric: Fabric,
-    on_step: Any,
+    checkpoint: Path | None = None,
+    on_step: Callable[[int, dict[str, float]], None] = lambda seen, values: None,
 ) -> StyleFeatureNetwork:
     """The workspace's SFN, finetuned on all rows but those held out, with heads and style set right again."""
     network, schema, trained = load_sfn(workspace.folder("sfn") / "network.safetensors")
     # The heads were aimed at other class shares after the training; a finetuning starts from what training left, and aims
     # again.
     adjust_logits(network, table, fit_data(table, data.pixels, trained.fit.rarity, trained.completed_weight), undo=True)
-    rows = np.setdiff1d(data.rows, held)
-    quality = table.schema.with_role("quality")[0].name
-    sampling = _sampling(data.codes, data.weights, rows, quality, settings.fit.rarity)
-    part = FitData(data.pixels, rows, data.codes, data.weights, sampling)
-    fit(network, schema, part, settings.fit, fabric, seed=settings.seed, on_step=on_step)
+    kept = ~np.isin(data.rows, held)
+    rows = data.rows[kept]
+    part = FitData(data.pixels, rows, data.codes, data.weights, data.sampling[kept])
+    fit(network, schema, part, settings.fit, fabric, seed=settings.seed, checkpoint=checkpoint, on_step=on_step)
     adjust_logits(network, table, part)
     real = rows[rows < len(table)]
     _, features = describe(network, data.pixels, real[:: max(1, len(real) // 4096)], fabric)

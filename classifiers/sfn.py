@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from classifiers.backbones import Backbone, build_backbone
-from classifiers.complete import target_prior
+from classifiers.calibration import UNSEEN, sampled_prior, target_prior
 from classifiers.data import Pictures, load_pixels
 from classifiers.ensemble import MemberSettings
 from classifiers.heads import probabilities
@@ -25,10 +26,9 @@ from classifiers.train import (
     FitData,
     FitSettings,
     attribute_weights,
+    balancing,
     fit,
     predict_logits,
-    sampled_prior,
-    sampling_weights,
 )
 from configs.errors import UserError, WorkspaceError
 from configs.files import atomic_path
@@ -53,7 +53,6 @@ __all__ = [
     "train_sfn",
 ]
 
-_NEVER_MET = 1e-7  # as in classifiers.metrics
 TRUNCATED_NORMAL_STD = 0.5395600
 """Standard deviation of a standard normal truncated to [-1, 1], the generator's prior: real styles are scaled to it."""
 
@@ -140,7 +139,7 @@ def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = T
     data = fit_data(table, pixels, settings.fit.rarity, settings.completed_weight)
 
     made = workspace.record("sfn")
-    if made and made.get("made_from") == inputs and workspace.state("sfn") == "done":
+    if made and made.get("made_from") == inputs and workspace.state("sfn") == "done" and _readable(folder):
         return SfnReport(Table.load(folder / "table1.json"))  # nothing it reads has changed
     workspace.begin("sfn")
     seed_step(settings.seed, -1)
@@ -184,11 +183,24 @@ def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = T
 
 
 def fit_data(table: LabelTable, pixels: np.ndarray | Pictures, rarity: float, completed: float) -> FitData:
+    """All faces but the test's that know gender or a style; a completed cell counts `completed` of an original one."""
     names = [attribute.name for attribute in table.schema.with_role("gender", "style")]
     codes = {name: table.codes(name) for name in names}
     weights = {name: attribute_weights(table, name, completed) for name in names}
     rows = np.flatnonzero(np.any([weight > 0 for weight in weights.values()], axis=0) & ~table.in_split("test"))
-    return FitData(pixels, rows, codes, weights, sampling_weights(codes, weights, rows, rarity))
+    return FitData.drawing(pixels, rows, codes, weights, balancing(codes, weights, rows, rarity))
+
+
+def _readable(folder: Path) -> bool:
+    """Whether what a later stage reads is whole: its error sends people here to make it again."""
+    try:
+        load_sfn(folder / "network.safetensors")
+        with np.load(folder / "styles.npz") as stored:
+            stored["face"], stored["style"]
+        Table.load(folder / "table1.json")
+    except (WorkspaceError, OSError, ValueError, LookupError, BadZipFile):
+        return False
+    return True
 
 
 @torch.no_grad()
@@ -215,7 +227,7 @@ def adjust_logits(network: StyleFeatureNetwork, table: LabelTable, data: FitData
             continue
         training = sampled_prior(codes[data.rows], mass[name], attribute.size)
         target = target_prior(table, name)
-        seen = training > _NEVER_MET  # a value nobody has labelled must not win by a correction
+        seen = training > UNSEEN  # a value nobody has labelled must not win by a correction
         shift = np.where(seen, np.log(target) - np.log(training), 0.0)
         if attribute.kind == "independent":  # one logit: the log-odds of yes
             shift = (shift[1:] - shift[:1]) * seen.all()

@@ -33,10 +33,10 @@ __all__ = [
     "FitSettings",
     "LossWeights",
     "attribute_weights",
+    "balancing",
     "fit",
     "predict_logits",
-    "sampled_prior",
-    "sampling_weights",
+    "strongest",
 ]
 
 
@@ -71,7 +71,7 @@ class FitSettings(Settings):
 @dataclass(frozen=True)
 class FitData:
     """pixels: (n, s, s, 3) uint8 of all rows; rows: (k,) int64 to train on; codes, weights: (n,) an attribute; sampling: (k,)
-    > 0."""
+    ≥ 0. A cell counts in proportion to weight × sampling."""
 
     pixels: np.ndarray | Pictures
     rows: np.ndarray
@@ -83,6 +83,26 @@ class FitData:
     def __post_init__(self) -> None:
         object.__setattr__(self, "cumulative", np.cumsum(self.sampling, dtype=np.float64))
 
+    @classmethod
+    def drawing(
+        cls,
+        pixels: np.ndarray | Pictures,
+        rows: np.ndarray,
+        codes: dict[str, np.ndarray],
+        weights: dict[str, np.ndarray],
+        balance: np.ndarray,
+    ) -> FitData:
+        """Every cell counts in proportion to its loss weight × its row's balance (k,).
+
+        A row whose cells all weigh little is drawn less often and then counts in full: the same in the mean as drawing it as
+        often as others and turning its loss down, for a fraction of the images.
+        """
+        top = strongest(weights, rows)
+        full = {name: weight.copy() for name, weight in weights.items()}
+        for weight in full.values():
+            weight[rows] = weight[rows] / np.maximum(top, 1e-12)
+        return cls(pixels, rows, codes, full, np.maximum(balance * top, 1e-12))
+
 
 def attribute_weights(table: LabelTable, name: str, completed: float) -> np.ndarray:
     """(n,) float32 loss weight of one attribute's cells: 1 original and human, `completed` where completed, 0 where missing."""
@@ -91,12 +111,10 @@ def attribute_weights(table: LabelTable, name: str, completed: float) -> np.ndar
     return weight_of[table.sources(name)]
 
 
-def sampling_weights(
-    codes: dict[str, np.ndarray], weights: dict[str, np.ndarray], rows: np.ndarray, rarity: float
-) -> np.ndarray:
-    """(k,) float64 > 0: how often each row is drawn. A row counts for every attribute it knows, more where its class is rare.
+def balancing(codes: dict[str, np.ndarray], weights: dict[str, np.ndarray], rows: np.ndarray, rarity: float) -> np.ndarray:
+    """(k,) float64 ≥ 0: how far each row counts for every attribute it knows, more where its class is rare.
 
-    Every attribute brings the same total. A class with share p is drawn in proportion to p ** (1 - rarity).
+    Every attribute's cells bring the same total of weight × this. A class with share p gets p ** (1 - rarity) of it.
     """
     total = np.zeros(len(rows), dtype=np.float64)
     for name, code in codes.items():
@@ -106,18 +124,15 @@ def sampling_weights(
             continue
         mass = np.bincount(code.clip(min=0), weights=weight)
         share = np.maximum(mass[code.clip(min=0)], 1e-12) / mass.sum()
-        row = weight * share**-rarity
-        total += row / row.sum()
-    return np.maximum(total, 1e-12)
+        row = (weight > 0) * share**-rarity
+        total += row / (row * weight).sum()
+    return total
 
 
-def sampled_prior(codes: np.ndarray, mass: np.ndarray, size: int) -> np.ndarray:
-    """(size,) float64 class shares that training met. codes (k,) int64, -1 unknown; mass (k,): sampling × loss weight of the
-    cell."""
-    known = codes != MISSING_CODE
-    total = np.bincount(codes[known], weights=mass[known], minlength=size) + 1e-9
-    shares: np.ndarray = total / total.sum()
-    return shares
+def strongest(weights: dict[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """(k,) float64: the largest loss weight among each row's cells; a row that weighs little is drawn that much less often."""
+    top: np.ndarray = np.max([weight[rows] for weight in weights.values()], axis=0).astype(np.float64)
+    return top
 
 
 def _learning_rate(settings: FitSettings, seen: int) -> float:

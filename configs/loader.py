@@ -60,7 +60,17 @@ def load_settings(cls: type[S], stage: str, name: str | Path, overrides: Sequenc
     Raises:
         ConfigError: an unknown field, a value of the wrong type, or a contradiction; the message names the field.
     """
-    raw = read_preset(stage, name)
+    return make_settings(cls, read_preset(stage, name), str(name), overrides)
+
+
+def make_settings(
+    cls: type[S], values: Mapping[str, Any], origin: str = "the command line", overrides: Sequence[str] = ()
+) -> S:
+    """Settings of class `cls` from values, with `key=value` overrides; `origin` names in the error where the values come from.
+
+    Raises:
+        ConfigError: an unknown field, a value of the wrong type, or a contradiction; the message names the field.
+    """
     for item in overrides:
         key, separator, text = item.partition("=")
         if not separator or not key:
@@ -71,16 +81,7 @@ def load_settings(cls: type[S], stage: str, name: str | Path, overrides: Sequenc
             raise ConfigError(f"Expected a YAML value behind {key}=, found {text!r}. Quote it.") from error
         for part in reversed(key.split(".")):
             nested = {part: nested}
-        raw = _merge(raw, nested)
-    return make_settings(cls, raw, str(name))
-
-
-def make_settings(cls: type[S], values: Mapping[str, Any], origin: str = "the command line") -> S:
-    """Settings of class `cls` from values; `origin` names in the error where they come from.
-
-    Raises:
-        ConfigError: an unknown field, a value of the wrong type, or a contradiction; the message names the field.
-    """
+        values = _merge(values, nested)
     try:
         return cls.model_validate(values)
     except ValidationError as error:

@@ -1,8 +1,7 @@
 """What tests of all packages share: the real faces where there are some, and a small workspace taken through every stage.
 
 The stages are real and tiny: 64-px sample faces, networks of a few thousand weights, a handful of steps. A stage's fixture is
-a folder
-that several tests read: whoever changes one copies it first, with `copy_of`.
+a folder that several tests read: whoever changes one copies it first, with `copy_of`.
 """
 
 from __future__ import annotations

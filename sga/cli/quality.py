@@ -49,7 +49,7 @@ def tune(
         return
     report = tune_judge(Workspace(workspace), settings, labels or [])
     typer.echo(report.accuracy.markdown())
-    for name, rate in report.calibration.rates.items():
+    for name, rate in report.acceptance.rates.items():
         typer.echo(f"{name}: " + ", ".join(f"{key} {value:.3f}" for key, value in rate.items()))
     typer.echo(f"Mean correlation of the style before and after: {report.style_correlation:.3f}")
     typer.echo(f"Next: sga export --workspace {workspace}")

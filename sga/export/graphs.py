@@ -42,7 +42,9 @@ class GeneratorGraph(nn.Module):
 
 class JudgeGraph(nn.Module):
     """image (n, size, size, 3) uint8 → probabilities (n, width), style (n, style_size), quality (n,), as model folders name
-    them."""
+    them.
+
+    As in calibration, logits and style are those of the face and of its mirror image, averaged."""
 
     def __init__(self, network: StyleFeatureNetwork, schema: Schema) -> None:
         super().__init__()
@@ -51,7 +53,9 @@ class JudgeGraph(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
-        logits, style = self.network.judge(image.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1)
+        pixels = image.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
+        views = [self.network.judge(view) for view in (pixels, pixels.flip(3))]
+        logits, style = ((one + other) / 2 for one, other in zip(*views, strict=True))
         told = []
         for attribute in self.schema:
             if attribute.role == "quality":

@@ -1,10 +1,10 @@
 """Generators and discriminators, registered by function name."""
 
 from sga.models.registry import check_arguments, make_network, network_names, register_discriminator, register_generator
-from sga.models.srresnet import Verdict, srresnet, srresnet_discriminator
+from sga.models.srresnet import DiscriminatorOutput, srresnet, srresnet_discriminator
 
 __all__ = [
-    "Verdict",
+    "DiscriminatorOutput",
     "check_arguments",
     "make_network",
     "network_names",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["NormalisedResidual", "PlainResidual", "Upsample", "initialise", "minibatch_deviation"]
+__all__ = ["NormalisedResidual", "PlainResidual", "Upsample", "initialise", "initialise_as_nearest", "minibatch_deviation"]
 
 
 class NormalisedResidual(nn.Module):
@@ -58,6 +58,15 @@ def initialise(network: nn.Module) -> None:
             nn.init.normal_(module.weight, std=0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+@torch.no_grad()
+def initialise_as_nearest(network: nn.Module) -> None:
+    """ICNR (Aitken et al. 2017): pixel shuffles begin as nearest-neighbour upsampling, without a checkerboard to unlearn."""
+    for module in network.modules():
+        if isinstance(module, Upsample):
+            weight = module.conv.weight
+            weight.copy_(weight[::4].repeat_interleave(4, dim=0))
 
 
 def minibatch_deviation(features: Tensor) -> Tensor:

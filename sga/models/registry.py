@@ -25,7 +25,7 @@ def register_generator(maker: Maker) -> Maker:
 
 
 def register_discriminator(maker: Maker) -> Maker:
-    """Register a function (size, style_size, …) → network with forward(images) → Verdict under its name."""
+    """Register a function (size, style_size, …) → network with forward(images) → DiscriminatorOutput under its name."""
     _MAKERS["discriminator"][maker.__name__] = maker
     return maker
 

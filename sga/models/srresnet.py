@@ -10,13 +10,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
-from sga.models.blocks import NormalisedResidual, PlainResidual, Upsample, initialise, minibatch_deviation
+from sga.models.blocks import (
+    NormalisedResidual,
+    PlainResidual,
+    Upsample,
+    initialise,
+    initialise_as_nearest,
+    minibatch_deviation,
+)
 from sga.models.registry import register_discriminator, register_generator
 
-__all__ = ["SRResNetDiscriminator", "SRResNetGenerator", "Verdict", "srresnet", "srresnet_discriminator"]
+__all__ = ["DiscriminatorOutput", "SRResNetDiscriminator", "SRResNetGenerator", "srresnet", "srresnet_discriminator"]
 
 
-class Verdict(NamedTuple):
+class DiscriminatorOutput(NamedTuple):
     """What a discriminator says, float32: source (n,) logit of being real, gender (n, 2) logits, style (n, k) or None."""
 
     source: Tensor
@@ -36,6 +43,7 @@ class SRResNetGenerator(nn.Module):
         blocks: int,
         up_channels: Sequence[int],
         last_kernel: int,
+        icnr: bool,
     ) -> None:
         super().__init__()
         if size % 8 or size < 8:
@@ -51,6 +59,8 @@ class SRResNetGenerator(nn.Module):
         self.upsample = nn.Sequential(*(Upsample(widths[i], widths[i + 1]) for i in range(3)))
         self.last = nn.Conv2d(widths[-1], 3, last_kernel, padding=last_kernel // 2)
         initialise(self)
+        if icnr:
+            initialise_as_nearest(self)
 
     def condition(self, gender: Tensor, style: Tensor | None = None) -> Tensor:
         """What stands behind the noise in the first layer: gender as -1 or 1, then the style. (n, 1 + style_size) float32."""
@@ -67,7 +77,7 @@ class SRResNetGenerator(nn.Module):
 
 
 class SRResNetDiscriminator(nn.Module):
-    """Faces to a `Verdict`. See `srresnet_discriminator` for the arguments."""
+    """Faces to a `DiscriminatorOutput`. See `srresnet_discriminator` for the arguments."""
 
     def __init__(
         self,
@@ -106,14 +116,14 @@ class SRResNetDiscriminator(nn.Module):
             for module in [module for module in self.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]:
                 parametrizations.spectral_norm(module)
 
-    def forward(self, images: Tensor) -> Verdict:
-        """(n, 3, size, size) float in [-1, 1] → Verdict."""
+    def forward(self, images: Tensor) -> DiscriminatorOutput:
+        """(n, 3, size, size) float in [-1, 1] → DiscriminatorOutput."""
         features = self.body(images).flatten(1).float()
         with torch.autocast(features.device.type, enabled=False):  # bf16 logits of 5 are 0.03 apart: too coarse for a loss
             if self.minibatch_std:
                 features = torch.cat([features, minibatch_deviation(features)], dim=1)
             style = None if self.style is None else self.style(features)
-            return Verdict(self.source(features).squeeze(1), self.gender(features), style)
+            return DiscriminatorOutput(self.source(features).squeeze(1), self.gender(features), style)
 
 
 @register_generator
@@ -125,13 +135,15 @@ def srresnet(
     blocks: int = 16,
     up_channels: Sequence[int] = (64, 64, 64),
     last_kernel: int = 9,
+    icnr: bool = False,
 ) -> SRResNetGenerator:
     """The generator of Jin et al., Fig. 3.
 
     size: pixels, a multiple of 8. style_size: 0 = no style (GA-GAN). channels: width at size/8. blocks: residual blocks there.
     up_channels: widths after each of the three pixel shuffles; the high resolutions dominate the cost. last_kernel: odd.
+    icnr: the pixel shuffles begin as nearest-neighbour upsampling.
     """
-    return SRResNetGenerator(size, noise_size, style_size, channels, blocks, up_channels, last_kernel)
+    return SRResNetGenerator(size, noise_size, style_size, channels, blocks, up_channels, last_kernel, icnr)
 
 
 @register_discriminator

@@ -20,7 +20,7 @@ from labeling.workspace import Workspace, fingerprint
 if TYPE_CHECKING:
     from sga.training.settings import GanSettings
 
-__all__ = ["RealBatch", "TrainingFaces", "load_training_faces", "step_rows"]
+__all__ = ["RealBatch", "TrainingFaces", "load_training_faces", "step_rows", "training_rows"]
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,17 @@ def step_rows(faces: TrainingFaces, sampling: np.ndarray | None, seed: int, seen
     return weighted_rows(sampling, seed, seen, batch)
 
 
+def training_rows(table: LabelTable) -> np.ndarray:
+    """(n,) bool: the faces that the GAN learns from, all but those of the split `test`.
+
+    The split `validation` is among them, as in every other stage: nothing here is chosen by it. Whoever validates settings of
+    their own on it takes it out first.
+    """
+    return ~table.in_split("test")
+
+
 def load_training_faces(workspace: Workspace, settings: GanSettings) -> TrainingFaces:
-    """The training split of a workspace whose style feature network is done.
+    """The `training_rows` of a workspace whose style feature network is done.
 
     Raises:
         WorkspaceError: a stage before is not done, styles do not belong to the faces, or sizes disagree with the settings.
@@ -94,9 +103,9 @@ def load_training_faces(workspace: Workspace, settings: GanSettings) -> Training
     """
     workspace.require("sfn")
     table = workspace.table()
-    train = table.in_split("train")
-    images = Pictures(load_pixels(workspace, table), rows=np.flatnonzero(train))
-    table = table.select(train)
+    rows = training_rows(table)
+    images = Pictures(load_pixels(workspace, table), rows=np.flatnonzero(rows))
+    table = table.select(rows)
     if images.shape[1] != settings.size:
         raise WorkspaceError(
             f"Expected faces of {settings.size} px, found {images.shape[1]} px in {workspace.root}. "

@@ -26,14 +26,17 @@ from sga.training.ema import update_average
 from sga.training.preview import fixed_conditions, write_preview
 from sga.training.settings import GanSettings
 from sga.training.snapshot import save_generator
-from sga.training.state import RunState, Tally, check_stored, open_run
+from sga.training.state import RunState, Tally, check_changes, open_run, read_run
 from sga.training.steps import discriminator_step, generate, generator_step, learning_rate_factor
 from sga.training.warm_start import Anchor, prepare_warm_start, select_faces
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-__all__ = ["TrainingResult", "train"]
+__all__ = ["TrainingResult", "slow_on_cpu", "train"]
+
+_MEASURED_STEPS = 3
+"""Steps, at least, from which the speed is told; a whole round of penalties and anchors is awaited too."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ def train(
     generator), preview/, stats.jsonl, tensorboard/. The same call goes on where the checkpoint is, and ends in the same weights
     as a run that was never interrupted (bit for bit on a CPU).
 
-    faces: None = the training split of the workspace. accept_changes: go on though settings or faces are not those of the run.
+    faces: None = those of the workspace that `training_rows` names. accept_changes: go on though settings or faces are not
+    those of the run; where it is finished, `settings.images` must ask for more.
 
     Raises:
         WorkspaceError: a stage before is missing, or the run in the workspace is of other faces.
@@ -74,12 +78,15 @@ def train(
             f"found {settings.batch}. Type: --set batch={4 * fabric.world_size}"
         )
     folder, device, first = workspace.folder("gan"), fabric.device, fabric.is_global_zero
-    check_stored(folder, settings, accept_changes=accept_changes)
     faces = load_training_faces(workspace, settings) if faces is None else faces
+    stored, data = read_run(folder), faces.fingerprint()
+    if stored is not None:
+        check_changes(stored, folder, settings, data, accept_changes=accept_changes)
     anchor = prepare_warm_start(workspace, settings, faces, fabric, progress=progress) if settings.warm_start else None
     if anchor is not None and settings.selection < 1:
         faces = faces.select(select_faces(folder, anchor, faces, settings, fabric))
-    state = open_run(folder, settings, faces, device, accept_changes=accept_changes)
+    state = open_run(stored, folder, settings, device)
+    del stored  # as large as the run itself
     if first:
         _remove_leftovers(folder)
         check_space(folder, 2 * state.size())  # the new checkpoint is whole before the old one goes
@@ -89,7 +96,8 @@ def train(
             workspace.begin("gan")
     prior = ConditionPrior.from_faces(settings, faces, device)
     preview = fixed_conditions(folder / "preview", settings, prior, write=first)
-    sampling, data, clock = faces.sampling(settings.balance_gender), faces.fingerprint(), _Clock(state.seen)
+    sampling, clock = faces.sampling(settings.balance_gender), _Clock(state.seen)
+    measured = state.seen + settings.batch * max(_MEASURED_STEPS, settings.penalty_interval, settings.anchor_interval)
 
     opened = RunLog(folder, seen=state.seen) if first else nullcontext()
     with opened as log, progress_bar(progress and first) as bar, _stop_signals() as stop:
@@ -114,13 +122,28 @@ def train(
                 break
 
             _step(fabric, settings, state, faces, sampling, prior, anchor)
-            bar.update(task, completed=state.seen, note=f"{clock.speed(state.seen):.1f} images/s")
+            speed = clock.speed(state.seen)
+            bar.update(task, completed=state.seen, note=f"{speed:.1f} images/s")
+            known = progress and first and device.type == "cpu" and state.seen == measured
+            if known and (note := slow_on_cpu(speed, settings.images - state.seen)):
+                bar.console.print(note, highlight=False, soft_wrap=True)
 
-    if first and done and workspace.record("gan") is None:
+    if first and done and workspace.state("gan") != "done":  # no record yet, or the same data from stages done again
         output = fingerprint((folder / "generator.safetensors").read_bytes().hex())
         workspace.finish("gan", output, settings.model_dump(mode="json"), images=state.seen)
     fabric.barrier()
     return TrainingResult(state.seen, done, folder)
+
+
+def slow_on_cpu(speed: float, images: int) -> str | None:
+    """The line that warns of more than a day; None = nothing to say. speed: images/s; images: still to be seen."""
+    days = images / max(speed, 1e-9) / 86_400
+    if days <= 1:
+        return None
+    return (
+        f"About {days:.1f} days at {speed:.1f} images/s on this CPU. Ctrl+C stops and saves; "
+        "--preset sga96-cpu is made for a CPU, --set images=NUMBER trains shorter."
+    )
 
 
 def _step(

@@ -14,15 +14,17 @@ from torch import Tensor, nn
 from classifiers.runtime import load_checkpoint, save_checkpoint, seed_step
 from configs.errors import ConfigError, DivergedError, WorkspaceError
 from sga.models import make_network
-from sga.training.data import TrainingFaces
 from sga.training.settings import GanSettings
 from sga.training.snapshot import load_weights
 
-__all__ = ["RunState", "Tally", "check_stored", "open_run"]
+__all__ = ["RunState", "Tally", "check_changes", "open_run", "read_run"]
 
 _FORMAT = 1
-_MAY_CHANGE = ("images", "tick_images", "preview_images", "checkpoint_images", "checkpoint_minutes", "launch")
-_NEVER = ("size", "noise_size", "style_size", "generator", "discriminator")
+_MAY_CHANGE = (
+    *("images", "tick_images", "preview_images", "checkpoint_images", "checkpoint_minutes", "launch"),
+    "warm_start.checkpoint_seconds",
+)
+_NEVER = ("size", "noise_size", "style_size", "generator", "discriminator", "warm_start")
 
 
 class Tally:
@@ -112,46 +114,71 @@ def _is_finite(value: float) -> bool:
     return value - value == 0
 
 
-def open_run(
-    folder: Path, settings: GanSettings, faces: TrainingFaces, device: torch.device, *, accept_changes: bool = False
-) -> RunState:
-    """The run in `folder`, or a new one.
+def read_run(folder: Path) -> dict[str, Any] | None:
+    """The checkpoint of the run in `folder`; None where there is none yet.
 
     Raises:
-        ConfigError: the settings are not those of the run that is there.
-        WorkspaceError: its faces are not, or a checkpoint or warm start cannot be read.
+        WorkspaceError: it is damaged, or of another format.
+    """
+    path = folder / "checkpoint.pt"
+    stored = load_checkpoint(path)
+    if stored is not None and stored.get("format") != _FORMAT:
+        raise WorkspaceError(f"Expected a checkpoint of format {_FORMAT} at {path}, found another. Remove it to start anew.")
+    return stored
+
+
+def check_changes(
+    stored: Mapping[str, Any], folder: Path, settings: GanSettings, data: str, *, accept_changes: bool = False
+) -> None:
+    """Refuse to go on with other settings or faces than those of the run in `folder`, before anything there is touched.
+
+    data: fingerprint of the faces that are here now. Accepted changes need images that are still to be seen: a finished run
+    would stay what it was made from.
+
+    Raises:
+        ConfigError: names the setting, or the images that a finished run needs.
+        WorkspaceError: the faces are others.
+    """
+    seen = int(stored["position"]["seen"])
+    finished = seen >= settings.images
+    more = f" --set images={seen + max(seen // 4, settings.batch)}" if finished else ""
+    type_this = f"type, with the preset and settings of this run: sga train --accept-changes{more} --workspace {folder.parent}"
+    differences = _differences(stored["settings"], settings.model_dump(mode="json"))
+    changes = [change for change in differences if not _among(change[0], _MAY_CHANGE)]
+    for name, before, after in changes:
+        if accept_changes and not _among(name, _NEVER):
+            continue
+        way = "" if _among(name, _NEVER) else f" To go on with the new value {type_this}"
+        raise ConfigError(
+            f"Expected {name} to be {before} as in the run that {folder / 'checkpoint.pt'} continues, found {after}. "
+            f"Set it back, or remove {folder} to start anew.{way}"
+        )
+    if stored["data"] != data and not accept_changes:
+        raise WorkspaceError(
+            f"Expected the faces, labels and styles that the run in {folder} began with, found others. "
+            f"Remove {folder} to start anew. To go on with the new ones {type_this}"
+        )
+    if finished and (changes or stored["data"] != data):
+        raise ConfigError(
+            f"Expected more images than the {seen} that the finished run in {folder} has seen, for it to learn from what "
+            f"changed, found {settings.images}. To go on {type_this}"
+        )
+
+
+def open_run(stored: Mapping[str, Any] | None, folder: Path, settings: GanSettings, device: torch.device) -> RunState:
+    """The run that `read_run` found in `folder`, or where it found none a new one.
+
+    Raises:
+        WorkspaceError: a warm start is asked for and cannot be read.
     """
     seed_step(settings.seed, -1)
     state = _new_state(settings, device)
-    path = folder / "checkpoint.pt"
-    stored = load_checkpoint(path)
-    if stored is None:
-        if settings.warm_start:
-            load_weights(state.generator, folder / "warm_start.safetensors")
-            state.average.load_state_dict(state.generator.state_dict())
-        return state
-    if stored.get("format") != _FORMAT:
-        raise WorkspaceError(f"Expected a checkpoint of format {_FORMAT} at {path}, found another. Remove it to start anew.")
-    _check_settings(stored["settings"], settings.model_dump(mode="json"), path, accept_changes)
-    if stored["data"] != faces.fingerprint() and not accept_changes:
-        raise WorkspaceError(
-            f"Expected the faces, labels and styles that the run in {folder} began with, found others. "
-            f"Pass --accept-changes to go on with the new ones, or remove {folder} to start anew."
-        )
-    state.restore(stored, device)
+    if stored is not None:
+        state.restore(stored, device)
+    elif settings.warm_start:
+        load_weights(state.generator, folder / "warm_start.safetensors")
+        state.average.load_state_dict(state.generator.state_dict())
     return state
-
-
-def check_stored(folder: Path, settings: GanSettings, *, accept_changes: bool = False) -> None:
-    """Refuse settings that are not those of the run in `folder`, before anything there is touched.
-
-    Raises:
-        ConfigError: names the setting.
-        WorkspaceError: the checkpoint cannot be read.
-    """
-    stored = load_checkpoint(folder / "checkpoint.pt")
-    if stored is not None and stored.get("format") == _FORMAT:
-        _check_settings(stored["settings"], settings.model_dump(mode="json"), folder / "checkpoint.pt", accept_changes)
 
 
 def _new_state(settings: GanSettings, device: torch.device) -> RunState:
@@ -171,16 +198,9 @@ def _new_state(settings: GanSettings, device: torch.device) -> RunState:
     )
 
 
-def _check_settings(old: Mapping[str, Any], new: Mapping[str, Any], path: Path, accept_changes: bool) -> None:
-    for name, before, after in _differences(old, new):
-        top = name.split(".")[0]
-        if top in _MAY_CHANGE or (accept_changes and top not in _NEVER):
-            continue
-        way = "" if top in _NEVER else ", pass --accept-changes to go on with the new value"
-        raise ConfigError(
-            f"Expected {name} to be {before} as in the run that {path} continues, found {after}. "
-            f"Set it back{way}, or remove {path.parent} to start anew."
-        )
+def _among(name: str, group: tuple[str, ...]) -> bool:
+    """Whether a setting, or the part of the settings it belongs to, is in `group`."""
+    return name in group or name.split(".")[0] in group
 
 
 def _differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:

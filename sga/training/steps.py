@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sga.augment import diff_augment
 from sga.condition import Condition
 from sga.losses import ADVERSARIAL, PENALTIES, gender_loss, style_loss
-from sga.models import Verdict
+from sga.models import DiscriminatorOutput
 from sga.training.data import RealBatch
 from sga.training.settings import GanSettings
 
@@ -45,8 +45,8 @@ def discriminator_step(
     discriminator.requires_grad_(True)
     seen_real = diff_augment(real.images, settings.diff_augment)
     with fabric.autocast():
-        on_real: Verdict = discriminator(seen_real)
-        on_fake: Verdict = discriminator(diff_augment(fake.detach(), settings.diff_augment))
+        on_real: DiscriminatorOutput = discriminator(seen_real)
+        on_fake: DiscriminatorOutput = discriminator(diff_augment(fake.detach(), settings.diff_augment))
     terms = {"adversarial": ADVERSARIAL[settings.adversarial].discriminator(on_real.source, on_fake.source)}
     terms["gender"] = gender_loss(on_real.gender, real.gender, real.weight)
     if on_real.style is not None:
@@ -80,7 +80,7 @@ def generator_step(
     discriminator.requires_grad_(False)  # its weights' gradients would be computed for nothing
     game = ADVERSARIAL[settings.adversarial]
     with fabric.autocast():
-        verdict: Verdict = discriminator(diff_augment(fake, settings.diff_augment))
+        verdict: DiscriminatorOutput = discriminator(diff_augment(fake, settings.diff_augment))
         scores = discriminator(diff_augment(real.images, settings.diff_augment)).source if game.generator_reads_real else None
     terms = {"adversarial": game.generator(verdict.source, scores), "gender": gender_loss(verdict.gender, condition.gender)}
     if verdict.style is not None and condition.style is not None:

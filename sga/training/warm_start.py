@@ -1,14 +1,10 @@
 """Warm start: the generator first learns to draw as the decoder of a variational autoencoder over the real faces.
 
 A GAN from scratch spends its first tens of thousands of images on noise. A decoder with the same weights draws recognisable
-faces after
-as many, so where compute is short the adversarial training starts from there. Three terms: L1, a perceptual distance on the
-early layers
-of the workspace's own style feature network, and a weak KL term. Afterwards the posterior of all faces is fitted as a
-Gaussian that
-depends linearly on the condition, and the map from the generator's truncated normal prior to it is folded into the
-generator's first
-layer: drawing needs nothing new.
+faces after as many, so where compute is short the adversarial training starts from there. Three terms: L1, a perceptual
+distance on the early layers of the workspace's own style feature network, and a weak KL term. Afterwards the posterior of all
+faces is fitted as a Gaussian that depends linearly on the condition, and the map from the generator's truncated normal prior to
+it is folded into the generator's first layer: drawing needs nothing new.
 """
 
 from __future__ import annotations
@@ -18,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -51,8 +47,7 @@ _ALWAYS_KEPT = 1000
 
 @dataclass(frozen=True)
 class Anchor:
-    """The warm start's terms as one more term of the adversarial training: the generator must still be able to draw every
-    real face."""
+    """The warm start's terms as one more of the adversarial training: the generator must still be able to draw real faces."""
 
     encoder: Encoder
     perception: Perception
@@ -78,18 +73,18 @@ def prepare_warm_start(
 ) -> Anchor:
     """The warm start of a run: trained where it is not there yet, then read from `gan/warm_start*.safetensors`.
 
-    Stopped and typed again, it continues; other settings or faces start it anew.
+    Stopped and typed again, it continues; other settings or faces start it anew. Once the adversarial training has begun it
+    stays as it is, also where that goes on with other faces.
 
     Raises:
-        WorkspaceError: the adversarial run that is there began with another warm start.
+        WorkspaceError: the adversarial training has begun and the files of its warm start are gone.
     """
     asked = settings.warm_start
     assert asked is not None  # the caller's condition
-    folder, device = workspace.folder("gan"), fabric.device
+    folder = workspace.folder("gan")
     encoder = Encoder(settings.size, settings.noise_size, 1 + settings.style_size, asked.channels)
     network, _, _ = load_sfn(workspace.folder("sfn") / "network.safetensors")
-    perception = Perception(network.backbone, asked.layers).to(device)
-    files = folder / "warm_start.safetensors", folder / "warm_start_encoder.safetensors"
+    perception = Perception(network.backbone, asked.layers).to(fabric.device)
     stamp = {
         "settings": asked.model_dump(mode="json", exclude={"checkpoint_seconds"}),
         "faces": faces.fingerprint(),
@@ -97,42 +92,65 @@ def prepare_warm_start(
         "sfn": (workspace.record("sfn") or {}).get("output"),
         "seed": settings.seed,
     }
-    stamped, started = folder / "warm_start.json", folder / "warm_start.started.json"
-    if not (all(file.is_file() for file in files) and stamped.is_file() and read_json(stamped) == stamp):
-        if (folder / "checkpoint.pt").is_file():
+    stamped, weights = folder / "warm_start.json", folder / "warm_start_encoder.safetensors"
+    lost = [file for file in (folder / "warm_start.safetensors", weights) if not file.is_file()]
+    if (folder / "checkpoint.pt").is_file():
+        if lost:
             raise WorkspaceError(
-                f"Expected the warm start that the run in {folder} began with, found other settings, faces or style "
-                f"features now. Set them back, or remove {folder} to start anew."
+                f"Expected {lost[0].name}, with which the run in {folder} began, found none. Put it back, or remove {folder} "
+                "to start anew."
             )
-        if not (started.is_file() and read_json(started) == stamp):
-            (folder / "warm_start.checkpoint.pt").unlink(missing_ok=True)
-            write_json(started, stamp)
-        seed_step(settings.seed, -2)
-        generator = make_network("generator", settings.generator.name, **settings.network_arguments("generator"))
-        assert isinstance(generator, SRResNetGenerator)
-        with progress_bar(progress) as bar, RunLog(folder / "warm_start", seen=-1) as log:
-            task = bar.add_task("warm start", total=asked.images, note="")
-
-            def on_step(seen: int, values: dict[str, float]) -> None:
-                bar.update(task, completed=min(seen, asked.images), note=f"L1 {values['W/pixel']:.3f}")
-                if (seen // asked.batch) % 20 == 0:
-                    log.tick(seen, values)
-
-            checkpoint = folder / "warm_start.checkpoint.pt"
-            warm_start(
-                generator, encoder, perception, faces, asked, fabric, seed=settings.seed, checkpoint=checkpoint, on_step=on_step
-            )
-        if fabric.is_global_zero:
-            write_reconstructions(folder / "preview" / "warm_start.png", generator, encoder, faces, fabric)
-            save_weights(encoder, files[1])
-            save_weights(generator, files[0])
-            write_json(stamped, stamp)
-            checkpoint.unlink(missing_ok=True)
-            started.unlink(missing_ok=True)
+    elif lost or not stamped.is_file() or read_json(stamped) != stamp:
+        _train_warm_start(folder, stamp, encoder, perception, settings, faces, fabric, progress=progress)
         fabric.barrier()
-    load_weights(encoder, files[1])
-    encoder = encoder.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]
+    load_weights(encoder, weights)
+    encoder.to(fabric.device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]
     return Anchor(encoder, perception, asked)
+
+
+def _train_warm_start(
+    folder: Path,
+    stamp: dict[str, Any],
+    encoder: Encoder,
+    perception: Perception,
+    settings: GanSettings,
+    faces: TrainingFaces,
+    fabric: Fabric,
+    *,
+    progress: bool,
+) -> None:
+    """Train, or go on training, the warm start that `stamp` names, and write its files."""
+    asked = settings.warm_start
+    assert asked is not None
+    started, checkpoint = folder / "warm_start.started.json", folder / "warm_start.checkpoint.pt"
+    if not (started.is_file() and read_json(started) == stamp):
+        checkpoint.unlink(missing_ok=True)
+        write_json(started, stamp)
+    seed_step(settings.seed, -2)
+    generator = make_network("generator", settings.generator.name, **settings.network_arguments("generator"))
+    assert isinstance(generator, SRResNetGenerator)
+    stored, began = load_checkpoint(checkpoint), time.monotonic()
+    before = 0 if stored is None else int(stored["seen"])
+    with progress_bar(progress) as bar, RunLog(folder / "warm_start", seen=before) as log:
+        task = bar.add_task("warm start", total=asked.images, note="")
+
+        def on_step(seen: int, values: dict[str, float]) -> None:
+            bar.update(task, completed=min(seen, asked.images), note=f"L1 {values['W/pixel']:.3f}")
+            if (seen // asked.batch) % 20 == 0 or seen >= asked.images:
+                seconds = time.monotonic() - began
+                times = {"time/hours": seconds / 3600, "time/images_per_second": (seen - before) / seconds}
+                log.tick(seen, {**values, **times})
+
+        warm_start(
+            generator, encoder, perception, faces, asked, fabric, seed=settings.seed, checkpoint=checkpoint, on_step=on_step
+        )
+    if fabric.is_global_zero:
+        write_reconstructions(folder / "preview" / "warm_start.png", generator, encoder, faces, fabric)
+        save_weights(encoder, folder / "warm_start_encoder.safetensors")
+        save_weights(generator, folder / "warm_start.safetensors")
+        write_json(folder / "warm_start.json", stamp)
+        checkpoint.unlink(missing_ok=True)
+        started.unlink(missing_ok=True)
 
 
 @torch.no_grad()
@@ -140,8 +158,7 @@ def select_faces(folder: Path, anchor: Anchor, faces: TrainingFaces, settings: G
     """(k,) int64 rows of the faces that the decoder draws best, the same part of each gender.
 
     Instance selection (DeVries et al. 2020): where compute is short, odd poses and crowded pictures teach the networks little
-    and
-    cost them much. Kept in `gan/selection.npz`, so that a run continues on the same faces.
+    and cost them much. Kept in `gan/selection.npz`, so that a run continues on the same faces.
     """
     path = folder / "selection.npz"
     if path.is_file():
@@ -248,11 +265,10 @@ def warm_start(
 def align_prior(
     generator: SRResNetGenerator, encoder: Encoder, faces: TrainingFaces, fabric: Fabric, most: int = 16_384
 ) -> None:
-    """Fold the map from the prior (truncated normal, no condition) to the posterior of all faces into the generator's first
-    layer.
+    """Fold the map from the prior (truncated normal, no condition) to the posterior of all faces into the generator.
 
-    z = A·c + b + L·n / σ: A and b by least squares of the posterior means on the condition c, L·Lᵀ the covariance that is left
-    (posterior variances included), σ the prior's standard deviation.
+    In its first layer, z = A·c + b + L·n / σ: A and b by least squares of the posterior means on the condition c, L·Lᵀ the
+    covariance that is left (posterior variances included), σ the prior's standard deviation.
     """
     means, variances, conditions = [], [], []
     for rows in np.array_split(
@@ -266,9 +282,8 @@ def align_prior(
         variances.append(log_variance.double().exp())
     mean, condition = torch.cat(means), torch.cat(conditions)
     known = torch.cat([condition, torch.ones_like(condition[:, :1])], dim=1)
-    ridge = (
-        1e-3 * len(mean) * torch.eye(known.shape[1], dtype=known.dtype, device=known.device)
-    )  # the one-hot columns sum to the constant one
+    # The one-hot columns sum to the constant one: without a ridge there is no single solution.
+    ridge = 1e-3 * len(mean) * torch.eye(known.shape[1], dtype=known.dtype, device=known.device)
     solution = torch.linalg.solve(known.T @ known + ridge, known.T @ mean)
     slope, offset = solution[:-1].T, solution[-1]
     left = mean - known @ solution
@@ -290,8 +305,7 @@ def align_prior(
 def write_reconstructions(
     path: Path, generator: nn.Module, encoder: Encoder, faces: TrainingFaces, fabric: Fabric, count: int = 12
 ) -> None:
-    """Three rows: real faces, what the decoder makes of them, and other noise under their conditions. Stays in the
-    workspace."""
+    """Three rows: real faces, what the decoder makes of them, other noise under their conditions. Stays in the workspace."""
     rows = np.linspace(0, len(faces) - 1, count).astype(np.int64)
     batch = faces.batch(rows, fabric.device)
     gender = batch.gender.clamp(min=0)

@@ -1,7 +1,8 @@
-"""The model to be measured, and the summary as ratios."""
+"""The model and the face cascade to be measured with, and the summary."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,13 @@ import pytest
 from sga.model_folder import DEFAULT_MODEL, seal_model_folder
 
 FIGURES: list[str] = []
+CASCADE = "lbpcascade_animeface.xml"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cascade", help=f"face cascade (an OpenCV XML); default: {CASCADE} in the folder that SGA_REAL_DATA names"
+    )
 
 
 @pytest.fixture
@@ -25,6 +33,17 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("figures")
         for line in FIGURES:
             terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def cascade(request: pytest.FixtureRequest) -> Path:
+    """The face cascade, an OpenCV XML. Absent: the benchmark is skipped."""
+    named = request.config.getoption("cascade", None)
+    beside = Path(__file__).parents[3] / "shared" / "data"
+    path = Path(named) if named else Path(os.environ.get("SGA_REAL_DATA", beside)) / CASCADE
+    if not path.is_file():
+        pytest.skip(f"no face cascade at {path}: pass --cascade FILE, or set SGA_REAL_DATA to the folder that holds {CASCADE}")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -65,3 +65,12 @@ def test_each_geometric_part_moves_pixels(name: str) -> None:
     torch.manual_seed(4)
     out = augment(faces(), OFF.model_copy(update={name: getattr(AugmentSettings(), name)}))
     assert float((out - faces()).abs().mean()) > 1e-3
+
+
+def test_a_smaller_size_is_averaged_not_sampled() -> None:
+    """A fine checkerboard shrinks to its mean; sampling points would keep its black and white."""
+    rows, columns = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    board = ((rows + columns) % 2 * 2.0 - 1).expand(2, 3, 64, 64)
+    out = augment(board, OFF, 32)
+    assert out.shape == (2, 3, 32, 32)
+    assert out.abs().max() < 1e-5

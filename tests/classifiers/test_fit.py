@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from classifiers.calibration import sampled_prior
 from classifiers.data import load_pixels
 from classifiers.heads import Classifier
 from classifiers.runtime import LaunchSettings, launch, seed_step
-from classifiers.train import FitData, FitSettings, attribute_weights, fit, predict_logits, sampled_prior, sampling_weights
+from classifiers.train import FitData, FitSettings, attribute_weights, balancing, fit, predict_logits
 from configs.errors import DivergedError, InputError, WorkspaceError
 from labeling.provenance import Source
 from labeling.table import LabelTable
@@ -32,7 +33,7 @@ def data(faces_workspace: Path, table: LabelTable) -> FitData:
     weights = {name: attribute_weights(table, name, 0.2) for name in names}
     rows = np.flatnonzero(table.in_split("train"))
     pixels = load_pixels(Workspace(faces_workspace), table)
-    return FitData(pixels, rows, codes, weights, sampling_weights(codes, weights, rows, 0.5))
+    return FitData.drawing(pixels, rows, codes, weights, balancing(codes, weights, rows, 0.5))
 
 
 def network(table: LabelTable, **arguments: Any) -> Classifier:
@@ -119,15 +120,36 @@ def test_sampling_favours_rare_classes_as_far_as_asked() -> None:
     weights = {"gender": np.ones(15)}
     rows = np.arange(15)
     for rarity, male in ((0.0, 0.2), (1.0, 0.5), (0.5, 0.2**0.5 / (0.2**0.5 + 0.8**0.5))):
-        sampling = sampling_weights(codes, weights, rows, rarity)
+        sampling = balancing(codes, weights, rows, rarity)
         assert sampled_prior(codes["gender"], sampling, 2)[1] == pytest.approx(male, abs=1e-6)
         assert sampling[10:].sum() < 1e-9  # a face that knows nothing teaches nothing
 
 
 def test_every_attribute_brings_the_same_total() -> None:
     codes = {"gender": np.array([0, 1, -1, -1, -1, -1]), "smile": np.array([-1, -1, 0, 1, 0, 1])}
-    sampling = sampling_weights(codes, {name: np.ones(6) for name in codes}, np.arange(6), 0.5)
+    sampling = balancing(codes, {name: np.ones(6) for name in codes}, np.arange(6), 0.5)
     assert sampling[:2].sum() == pytest.approx(sampling[2:].sum())
+
+
+def test_a_completed_cell_counts_a_fifth_wherever_it_stands() -> None:
+    """Faces 0 and 1 are all original, 2 and 3 all completed, 4 and 5 original in gender, completed in smile."""
+    codes = {"gender": np.array([0, 1, 0, 1, 0, 1]), "smile": np.array([0, 1, 0, 1, 0, 1])}
+    weights = {"gender": np.array([1, 1, 0.2, 0.2, 1, 1]), "smile": np.array([1, 1, 0.2, 0.2, 0.2, 0.2])}
+    data = FitData.drawing(np.zeros((6, 8, 8, 3), np.uint8), np.arange(6), codes, weights, np.ones(6))
+    for name, expected in weights.items():
+        counts = data.sampling * data.weights[name]  # how often it is drawn × how much it weighs then
+        np.testing.assert_allclose(counts / counts[0], expected)
+    np.testing.assert_allclose(data.sampling / data.sampling[0], [1, 1, 0.2, 0.2, 1, 1])  # few images for little weight
+
+
+def test_training_that_begins_with_small_pictures_sees_them_small(table: LabelTable, data: FitData) -> None:
+    sizes: list[int] = []
+    net = network(table)
+    net.backbone.register_forward_pre_hook(lambda module, arguments: sizes.append(arguments[0].shape[-1]))
+    side = data.pixels.shape[1]
+    settings = SETTINGS.model_copy(update={"images": 8 * SETTINGS.batch, "small_share": 0.5, "small_size": 32})
+    fit(net, table.schema, data, settings, launch(LaunchSettings(accelerator="cpu", precision="32", threads=1)), seed=0)
+    assert sizes == [32] * 4 + [side] * 4
 
 
 @pytest.mark.parametrize("mirror", [False, True])

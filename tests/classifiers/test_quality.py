@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from classifiers.acceptance import calibrate, precision_recall, rescale
 from classifiers.augment import AugmentSettings
-from classifiers.calibration import calibrate, precision_recall, rescale
 from classifiers.data import load_pixels
 from classifiers.quality import LabelledFaces, QualitySettings, _data, _finetune, _score, tune
 from classifiers.report import Table
@@ -79,11 +79,27 @@ def test_thresholds_move_to_where_as_many_pass() -> None:
     assert moved.rates == found.rates
 
 
-def test_levels_never_cross() -> None:
+def test_levels_never_cross_and_the_highest_asks_at_least_what_acceptance_asks() -> None:
     rng = np.random.default_rng(1)
     for _ in range(20):
-        found = calibrate(rng.random(60), rng.integers(0, 3, 60), VALUES, precision=0.8)
+        gender = np.repeat([0, 1], 40)
+        found = calibrate(rng.random(80), rng.integers(0, 3, 80), VALUES, 0.8, gender, ("female", "male"))
         assert 0 <= found.levels["median"] <= found.levels["high"] <= 1
+        assert found.levels["high"] >= found.threshold
+        for name, accept in found.by_gender.items():
+            assert found.levels_by_gender["high"][name] >= max(accept, found.levels_by_gender["median"][name])
+
+
+def test_rates_are_of_thresholds_that_never_saw_the_label() -> None:
+    """Scores that mean nothing: chosen and measured on the same labels the precision looks good, cross-fitted it does not."""
+    rng = np.random.default_rng(0)
+    same, crossed = [], []
+    for _ in range(40):
+        score, codes, fold = rng.random(60), rng.integers(0, 3, 60), np.arange(60) % 4
+        for found, fold_or_none in ((same, None), (crossed, fold)):
+            found.append(calibrate(score, codes, VALUES, 0.95, fold=fold_or_none).rates["accepted is not low"]["precision"])
+    assert np.mean(crossed) == pytest.approx(2 / 3, abs=0.03)  # two labels in three are not low
+    assert np.mean(same) > np.mean(crossed) + 0.04
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +153,7 @@ def test_the_judge_ranks_high_above_low_on_labels_it_never_saw(
     keys = np.array([f"5/{index}/female" for index in range(320)], dtype=object)
     data, labelled, _ = _data(space, table, "quality", LabelledFaces(images, codes, keys, np.zeros(320, np.int64)), longer)
     held = labelled[-120:]
-    network = _finetune(space, table, data, held, longer, fabric, lambda seen, values: None)
+    network = _finetune(space, table, data, held, longer, fabric)
     logits, _ = describe(network, data.pixels, held, fabric)
     ranked = rank_auc(_score(table, "quality", logits), data.codes["quality"][held] == 2)
     assert ranked > 0.6, ranked  # by chance 0.5 ± 0.053
@@ -190,8 +206,8 @@ def test_generated_faces_are_learnt_from_too(
     keys = np.array([f"0/{index}/female" for index in range(40)], dtype=object)
     plenty = settings.model_copy(update={"fit": settings.fit.model_copy(update={"images": 320})})
     found = tune(space, plenty, LabelledFaces(noise, np.zeros(40, np.int64), keys, np.zeros(40, np.int64)), progress=False)
-    without = tune(space, plenty, progress=False).calibration.labels
-    assert found.calibration.labels == {**without, "low": without["low"] + 40}
+    without = tune(space, plenty, progress=False).acceptance.labels
+    assert found.acceptance.labels == {**without, "low": without["low"] + 40}
 
 
 def test_too_few_labels_say_how_to_get_some(
@@ -223,3 +239,35 @@ def test_heads_are_aimed_once(gan_workspace: Path, settings: QualitySettings, co
     gender = schema.logit_slices["gender"]
     shift = (after.heads.bias - before.heads.bias)[gender].detach()
     assert float((shift[1] - shift[0]).abs()) < 0.2
+
+
+def test_a_tuning_that_was_killed_goes_on(
+    gan_workspace: Path, settings: QualitySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in the third of three networks: the first two folds' scores are kept, and the judge is the same bit for bit."""
+    import shutil
+
+    from classifiers import quality
+
+    settings = settings.model_copy(update={"folds": 2})
+    whole, broken = (Workspace(shutil.copytree(gan_workspace, tmp_path / name)) for name in ("whole", "broken"))
+    tune(whole, settings, progress=False)
+    real, trained = quality.fit, []
+
+    def killed(*arguments: Any, **named: Any) -> Any:
+        trained.append(named["checkpoint"].name)
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(quality, "fit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        tune(broken, settings, progress=False)
+    assert broken.state("quality") == "started"
+    tune(broken, settings, progress=False)
+    assert trained == [f"{name}.checkpoint.pt" for name in ("fold0", "fold1", "judge", "judge")]
+    folders = [space.folder("quality") for space in (whole, broken)]
+    one, other = (load_sfn(folder / "judge.safetensors")[0].state_dict() for folder in folders)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert len({(folder / "calibration.json").read_text() for folder in folders}) == 1
+    assert not [*folders[1].glob("fold*"), *folders[1].glob("*.checkpoint.pt")]

@@ -84,6 +84,15 @@ def test_minibatch_deviation_against_numbers() -> None:
     assert not torch.equal(alone, together)
 
 
+def test_icnr_begins_without_a_checkerboard() -> None:
+    """Behind a pixel shuffle the four pixels of a cell are one value at first."""
+    for icnr in (False, True):
+        torch.manual_seed(0)
+        upsample = srresnet(32, channels=8, blocks=1, up_channels=(8, 8, 8), icnr=icnr).upsample[0]
+        cells = upsample.shuffle(upsample.conv(torch.randn(2, 8, 4, 4))).unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
+        assert torch.allclose(cells, cells[:, :, :, :1, :, :1].expand_as(cells)) is icnr
+
+
 @pytest.mark.parametrize("pair", list(itertools.product(network_names("generator"), network_names("discriminator"))))
 def test_every_registered_pair_trains(pair: tuple[str, str], tmp_path: Path) -> None:
     settings = gan["settings"](

@@ -86,12 +86,12 @@ def test_labels_are_kept_and_the_newest_wins(
     kept = space.folder("quality") / "labels.csv"
     labels = {(row["index"], row["quality"]) for row in table_of(kept)}
     assert labels == {("0", "low"), ("1", "high")}
-    without = {name: count - (name in ("low", "high")) for name, count in report.calibration.labels.items()}
+    without = {name: count - (name in ("low", "high")) for name, count in report.acceptance.labels.items()}
     second = write(tmp_path / "second.csv", (7, 0, "female", "median"), (7, 3, "male", "low"))
-    again = tune_judge(space, settings, [second], progress=False).calibration.labels
+    again = tune_judge(space, settings, [second], progress=False).acceptance.labels
     assert {(row["index"], row["quality"]) for row in table_of(kept)} == {("0", "median"), ("1", "high"), ("3", "low")}
     assert again == {name: count + 1 for name, count in without.items()}
-    assert tune_judge(space, settings, [], progress=False).calibration.labels == again  # nothing new: all is still there
+    assert tune_judge(space, settings, [], progress=False).acceptance.labels == again  # nothing new: all is still there
 
 
 def test_labels_of_another_generator_are_put_aside(
@@ -106,7 +106,7 @@ def test_labels_of_another_generator_are_put_aside(
     folder = space.folder("quality")
     assert not (folder / "labels.csv").exists()
     assert table_of(folder / f"labels-{record['output']}.csv")[0]["quality"] == "low"
-    assert sum(report.calibration.labels.values()) == int(
+    assert sum(report.acceptance.labels.values()) == int(
         (space.table().labelled("quality") & ~space.table().in_split("test")).sum()
     )
     with pytest.raises(InputError, match="drew other faces"):

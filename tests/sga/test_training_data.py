@@ -5,14 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+from configs import load_settings
 from configs.errors import ConfigError, WorkspaceError
 from labeling.provenance import Source
 from labeling.schema import Attribute, Schema
 from labeling.table import LabelTable
 from labeling.workspace import Workspace
-from sga.training import load_training_faces
+from sga.training import GanSettings, load_training_faces
 
 gan = runpy.run_path(str(Path(__file__).with_name("gan_run.py")))
 SOURCES = (Source.MISSING, Source.COMPLETED, Source.ORIGINAL, Source.HUMAN)
@@ -48,11 +50,12 @@ def root(ingested: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(ingested, tmp_path / "copy"))
 
 
-def test_training_faces_are_the_training_split(ingested: Path) -> None:
+def test_training_faces_are_all_but_the_test_split(ingested: Path) -> None:
     faces = load_training_faces(Workspace(ingested), gan["settings"]())
     drawn = gan["draw_faces"](24)
-    assert np.array_equal(faces.images[np.arange(20)], drawn.images[:20])
-    assert np.array_equal(faces.style, drawn.style[:20])
+    assert len(faces) == 22  # 20 of the split train, 2 of validation
+    assert np.array_equal(faces.images[np.arange(22)], drawn.images[:22])
+    assert np.array_equal(faces.style, drawn.style[:22])
     assert faces.gender[:8].tolist() == [-1, 0, 0, 0, -1, 1, 1, 1]
     np.testing.assert_allclose(faces.gender_weight[:8], [0, 0.2, 1, 1, 0, 0.2, 1, 1])
     assert faces.schema == gan["SCHEMA"]
@@ -62,7 +65,7 @@ def test_training_faces_are_the_training_split(ingested: Path) -> None:
     none = load_training_faces(
         Workspace(ingested), gan["settings"]("style_size=0", "weights.style=0", "style_prior=truncated_normal")
     )
-    assert none.style.shape == (20, 0)
+    assert none.style.shape == (22, 0)
 
 
 def test_the_command_trains_a_workspace(ingested: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,6 +80,21 @@ def test_the_command_trains_a_workspace(ingested: Path, capsys: pytest.CaptureFi
     assert Workspace(ingested).state("gan") == "done"
 
 
+@pytest.mark.parametrize(("has_gpu", "wanted"), [(False, "sga96-cpu"), (True, "sga96")])
+def test_the_default_preset_is_one_for_this_machine(
+    has_gpu: bool, wanted: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from sga.cli.train import train
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: has_gpu)
+    train(tmp_path, dry_run=True)
+    text = capsys.readouterr().out
+    assert text.startswith(f"# preset {wanted}: {'a' if has_gpu else 'no'} GPU was found\n")
+    assert yaml.safe_load(text) == load_settings(GanSettings, "gan", wanted).model_dump(mode="json")
+    train(tmp_path, preset="smoke", dry_run=True)
+    assert "# preset" not in capsys.readouterr().out
+
+
 def test_a_workspace_that_does_not_fit_is_explained(root: Path) -> None:
     workspace, settings = Workspace(root), gan["settings"]()
     with pytest.raises(WorkspaceError, match=r"16 px.*--set size=16"):
@@ -86,7 +104,7 @@ def test_a_workspace_that_does_not_fit_is_explained(root: Path) -> None:
     styles = workspace.folder("sfn") / "styles.npz"
     with np.load(styles) as stored:
         np.savez(styles, face=stored["face"][:5], style=stored["style"][:5])
-    with pytest.raises(WorkspaceError, match=r"of 20\. Type again: sga sfn"):
+    with pytest.raises(WorkspaceError, match=r"of 22\. Type again: sga sfn"):
         load_training_faces(workspace, settings)
     styles.write_bytes(b"nothing")
     with pytest.raises(WorkspaceError, match="none that can be read"):

@@ -15,7 +15,9 @@ from PIL import Image
 
 from configs.errors import ConfigError, DivergedError, InputError, WorkspaceError
 from labeling.workspace import Workspace
-from sga.training import load_generator, train
+from sga.training import TrainingFaces, load_generator, train
+from sga.training.data import RealBatch
+from sga.training.loop import slow_on_cpu
 from sga.training.snapshot import save_weights
 from sga.training.state import open_run
 
@@ -153,8 +155,70 @@ def test_changed_settings_are_named(straight: Path) -> None:
 
 def test_other_faces_are_refused(tmp_path: Path) -> None:
     run(tmp_path, "images=4")
-    with pytest.raises(WorkspaceError, match="faces, labels and styles"):
+    with pytest.raises(WorkspaceError, match=r"faces, labels and styles.*sga train --accept-changes --workspace"):
         train(Workspace(tmp_path), gan["settings"]("images=8"), gan["draw_faces"](seed=1), progress=False)
+
+
+def test_a_finished_run_goes_on_with_other_faces_as_its_error_says(tmp_path: Path) -> None:
+    run(tmp_path, "images=20")
+    space, other = Workspace(tmp_path), gan["draw_faces"](seed=1)
+    space.finish("sfn", "of other labels", {})
+    assert space.state("gan") == "stale"
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "gan").rglob("*") if path.is_file()}
+    for accept, error in ((False, WorkspaceError), (True, ConfigError)):
+        with pytest.raises(error, match=rf"sga train --accept-changes --set images=25 --workspace {tmp_path}$"):
+            train(space, gan["settings"]("images=20"), other, accept_changes=accept, progress=False)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert train(space, gan["settings"]("images=25"), other, accept_changes=True, progress=False).finished
+    assert space.state("gan") == "done"
+    train(space, gan["settings"]("images=25"), other, progress=False)  # they are the run's own now
+
+
+def test_a_finished_run_does_not_pretend_to_have_taken_a_setting(tmp_path: Path) -> None:
+    run(tmp_path, "images=8")
+    with pytest.raises(ConfigError, match=r"more images than the 8.*--set images=12 "):
+        run(tmp_path, "images=8", "learning_rate=0.001", accept_changes=True)
+    assert Workspace(tmp_path).require("gan")["settings"]["learning_rate"] == 2e-4
+    assert run(tmp_path, "images=8", "tick_images=4").images == 8  # nothing that the weights depend on
+
+
+def test_the_same_data_from_stages_done_again_is_done_at_once(tmp_path: Path) -> None:
+    run(tmp_path, "images=8")
+    space = Workspace(tmp_path)
+    space.finish("sfn", "made again", {})
+    assert space.state("gan") == "stale"
+    run(tmp_path, "images=8")
+    assert space.state("gan") == "done"
+
+
+class Stopping(TrainingFaces):
+    """Faces that run out after four steps."""
+
+    def batch(self, rows: np.ndarray, device: torch.device) -> RealBatch:
+        STEPS.append(len(rows))
+        if len(STEPS) > 4:
+            raise KeyboardInterrupt
+        return super().batch(rows, device)
+
+
+STEPS: list[int] = []
+
+
+@pytest.mark.parametrize(("images", "warned"), [("images=1000000000000", True), ("images=400", False)])
+def test_days_on_a_cpu_are_announced(images: str, warned: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    STEPS.clear()
+    faces = Stopping(**vars(gan["draw_faces"]()))
+    settings = gan["settings"](images, "penalty_interval=1", "anchor_interval=1")
+    with pytest.raises(KeyboardInterrupt):
+        train(Workspace(tmp_path), settings, faces)
+    assert ("sga96-cpu is made for a CPU" in capsys.readouterr().err) == warned
+
+
+def test_the_announced_days_are_those_of_the_measured_speed() -> None:
+    note = slow_on_cpu(2.0, 2 * 86_400 * 12)
+    assert note is not None
+    assert note.startswith("About 12.0 days at 2.0 images/s")
+    assert slow_on_cpu(2.0, 86_400) is None
 
 
 def test_a_diverging_run_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
@@ -200,12 +264,12 @@ def test_a_disk_that_refuses_keeps_the_old_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_warm_start_is_loaded_into_generator_and_average(straight: Path, tmp_path: Path) -> None:
-    settings, faces = gan["settings"]("warm_start={}"), gan["draw_faces"]()
+    settings = gan["settings"]("warm_start={}")
     with pytest.raises(WorkspaceError, match=r"warm_start\.safetensors"):
-        open_run(tmp_path, settings, faces, torch.device("cpu"))
+        open_run(None, tmp_path, settings, torch.device("cpu"))
     warm = load_generator(straight / "gan")
     save_weights(warm, tmp_path / "warm_start.safetensors")
-    state = open_run(tmp_path, settings, faces, torch.device("cpu"))
+    state = open_run(None, tmp_path, settings, torch.device("cpu"))
     for network in (state.generator, state.average):
         assert_same(dict(network.state_dict()), dict(warm.state_dict()))
 

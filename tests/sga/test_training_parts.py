@@ -12,7 +12,7 @@ from classifiers.runtime import LaunchSettings, launch
 from configs import load_settings, preset_names
 from configs.errors import ConfigError, InputError, WorkspaceError
 from sga.condition import Condition, ConditionPrior, truncated_normal
-from sga.models import Verdict
+from sga.models import DiscriminatorOutput
 from sga.training import GanSettings, load_generator
 from sga.training.data import RealBatch, step_rows
 from sga.training.ema import update_average
@@ -33,10 +33,10 @@ class Biases(nn.Module):
         self.gender = nn.Parameter(torch.tensor([0.5, -0.5]))
         self.style = nn.Parameter(torch.tensor([1.0, 2.0]))
 
-    def forward(self, images: Tensor) -> Verdict:
+    def forward(self, images: Tensor) -> DiscriminatorOutput:
         n = len(images)
         source = self.source + 0.0 * images.flatten(1).sum(1)
-        return Verdict(source, self.gender.expand(n, -1), self.style.expand(n, -1))
+        return DiscriminatorOutput(source, self.gender.expand(n, -1), self.style.expand(n, -1))
 
 
 def test_discriminator_step_weighs_once_and_reports_raw_terms() -> None:
@@ -66,9 +66,9 @@ def test_discriminator_step_weighs_once_and_reports_raw_terms() -> None:
 class Gains(nn.Module):
     """Source, gender and style logits are fixed multiples of the mean pixel."""
 
-    def forward(self, images: Tensor) -> Verdict:
+    def forward(self, images: Tensor) -> DiscriminatorOutput:
         mean = images.mean(dim=(1, 2, 3))
-        return Verdict(mean, torch.stack([-mean, mean], 1), torch.stack([mean, 2 * mean], 1))
+        return DiscriminatorOutput(mean, torch.stack([-mean, mean], 1), torch.stack([mean, 2 * mean], 1))
 
 
 def test_generator_step_asks_for_the_condition() -> None:

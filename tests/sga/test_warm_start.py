@@ -13,7 +13,7 @@ import torch
 
 from classifiers.runtime import launch, seed_step
 from classifiers.sfn import load_sfn
-from configs.errors import DivergedError, WorkspaceError
+from configs.errors import ConfigError, DivergedError, WorkspaceError
 from labeling.workspace import Workspace
 from sga.losses.perceptual import Perception
 from sga.models import make_network
@@ -187,19 +187,51 @@ def test_the_run_starts_from_it_and_does_it_once(
     stamps = {name: (folder / name).stat().st_mtime_ns for name in ("warm_start.safetensors", "warm_start_encoder.safetensors")}
     assert (folder / "preview" / "warm_start.png").is_file()
     assert not (folder / "warm_start.checkpoint.pt").exists()
+    warm = json.loads((folder / "warm_start" / "stats.jsonl").read_text().splitlines()[-1])
+    assert warm["images"] == 32
+    assert warm["time/hours"] * 3600 * warm["time/images_per_second"] == pytest.approx(32)
     terms = json.loads((folder / "stats.jsonl").read_text().splitlines()[-1])
     assert terms["G/anchor"] > 0
     longer = GanSettings.model_validate({**short, "images": 16})
     train(space, longer, progress=False)
     assert {name: (folder / name).stat().st_mtime_ns for name in stamps} == stamps
-    other = GanSettings.model_validate({**short, "images": 16, "warm_start": {**WARM, "images": 48}})
-    faces = load_training_faces(space, other)
-    with pytest.raises(WorkspaceError, match="to start anew"):  # the run that is there needs its own
-        prepare_warm_start(space, other, faces, launch(other.launch), progress=False)
+    other = GanSettings.model_validate({**short, "images": 24, "warm_start": {**WARM, "images": 48}})
+    for accept in (False, True):
+        with pytest.raises(ConfigError, match=r"warm_start\.images to be 32 .*found 48.*to start anew\.$"):
+            train(space, other, accept_changes=accept, progress=False)
     assert {name: (folder / name).stat().st_mtime_ns for name in stamps} == stamps
+    (folder / "warm_start_encoder.safetensors").unlink()
+    with pytest.raises(WorkspaceError, match=r"warm_start_encoder\.safetensors.*to start anew"):
+        train(space, longer, progress=False)
     (folder / "checkpoint.pt").unlink()
-    prepare_warm_start(space, other, faces, launch(other.launch), progress=False)
+    prepare_warm_start(space, other, load_training_faces(space, other), launch(other.launch), progress=False)
     assert (folder / "warm_start.safetensors").stat().st_mtime_ns != stamps["warm_start.safetensors"]
+
+
+def test_a_finished_run_with_a_warm_start_goes_on_with_other_styles(
+    sfn_workspace: Path, settings: GanSettings, copy_of: Callable[[Path], Path]
+) -> None:
+    space = Workspace(copy_of(sfn_workspace))
+    short = {**settings.model_dump(), "images": 8, "selection": 0.5, "warm_start": {**WARM, "images": 32}}
+    assert train(space, GanSettings.model_validate(short), progress=False).finished
+    styles = space.folder("sfn") / "styles.npz"
+    with np.load(styles) as stored:
+        arrays = {"face": stored["face"], "style": stored["style"][:, ::-1]}
+    np.savez(styles, **arrays)
+    space.finish("sfn", "done again", {})
+    assert space.state("gan") == "stale"
+    made = {path: path.stat().st_mtime_ns for path in space.folder("gan").rglob("*") if path.is_file()}
+    for accept, error in ((False, WorkspaceError), (True, ConfigError)):
+        with pytest.raises(error, match=r"sga train --accept-changes --set images=16 --workspace"):
+            train(space, GanSettings.model_validate(short), accept_changes=accept, progress=False)
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    longer = GanSettings.model_validate({**short, "images": 16})
+    assert train(space, longer, accept_changes=True, progress=False).finished
+    assert space.state("gan") == "done"
+    assert all(path.stat().st_mtime_ns == made[path] for path in made if path.name.startswith("warm_start"))
+    with np.load(space.folder("gan") / "selection.npz") as stored:  # the rows that the export takes styles of
+        assert str(stored["faces"]) == load_training_faces(space, longer).fingerprint()
+    assert train(space, longer, progress=False).finished
 
 
 def test_a_checkpoint_of_other_faces_is_not_continued(fresh: Parts, tmp_path: Path) -> None:

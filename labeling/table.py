@@ -48,7 +48,7 @@ class LabelTable:
     def __init__(self, schema: Schema, frame: pd.DataFrame) -> None:
         self.schema = schema
         self.frame = frame.reset_index(drop=True)
-        expected = self._columns(schema)
+        expected = self.columns(schema)
         missing = [name for name in expected if name not in self.frame.columns]
         if missing:
             raise WorkspaceError(
@@ -62,7 +62,8 @@ class LabelTable:
     # -- making ------------------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _columns(schema: Schema) -> list[str]:
+    def columns(schema: Schema) -> list[str]:
+        """The columns of `frame` and of the CSV, in order."""
         columns = ["face", "file", "split", "group"]
         for name in schema.names:
             columns += [name, f"{name}_confidence", f"{name}_source"]
@@ -174,7 +175,7 @@ class LabelTable:
 
     def save(self, path: str | Path) -> None:
         """Write parquet, whole or not at all. The schema travels inside the file."""
-        table = pa.Table.from_pandas(self.frame[self._columns(self.schema)], preserve_index=False)
+        table = pa.Table.from_pandas(self.frame[self.columns(self.schema)], preserve_index=False)
         metadata = {**(table.schema.metadata or {}), _METADATA: f"{_FORMAT}\n{self.schema.to_json()}".encode()}
         with atomic_path(path) as temporary:
             pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
@@ -219,36 +220,55 @@ class LabelTable:
 
     @classmethod
     def from_csv(cls, path: str | Path, schema: Schema) -> LabelTable:
-        """Read what `to_csv` wrote.
+        """Read what `to_csv` wrote, and what people made of it: other columns are passed over, an empty confidence is 1.
 
         Raises:
-            InputError: a column is missing, or a value is not one of the schema's.
+            InputError: a column is missing, a value is not one of the schema's, a source or confidence does not go with its
+                value, or a face is there twice.
         """
         try:
-            raw = pd.read_csv(path, dtype=str, keep_default_na=False)
+            raw = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig").fillna("")
         except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
             raise InputError(f"Expected a label table as CSV at {path}, found none that can be read ({error}).") from error
-        needed = [name for name in cls._columns(schema) if name not in raw.columns]
+        needed = [name for name in cls.columns(schema) if name not in raw.columns]
         if needed:
-            raise InputError(f"Expected the columns {', '.join(needed)} in {path}, found {', '.join(raw.columns)}.")
+            raise InputError(
+                f"Expected the columns {', '.join(needed)} in {path}, found {', '.join(raw.columns)}. "
+                f"Write it with sga status --labels-csv, from a workspace of schema {schema.name}."
+            )
+        twice = raw["face"][raw["face"].duplicated()]
+        if len(twice):
+            raise InputError(f"Expected every face once in {path}, found {twice.iloc[0]!r} twice. Remove one of the rows.")
         table = cls.empty(schema, *(raw[name].tolist() for name in ("face", "file", "split", "group")))
         for attribute in schema:
-            codes = encode(attribute.name, raw[attribute.name], schema)
-            sources = raw[f"{attribute.name}_source"].str.upper()
-            unknown = sorted(set(sources) - set(Source.__members__))
-            if unknown:
-                raise InputError(
-                    f"Expected sources {', '.join(s.name.lower() for s in Source)} in {path}, found {', '.join(unknown)}."
-                )
-            try:
-                confidence = pd.to_numeric(raw[f"{attribute.name}_confidence"]).to_numpy(dtype=np.float32)
-            except ValueError as error:
-                raise InputError(f"Expected numbers in {attribute.name}_confidence of {path}, found: {error}.") from error
-            levels = sources.map(lambda name: int(Source[name])).to_numpy()
-            for source in (Source.COMPLETED, Source.ORIGINAL, Source.HUMAN):
-                rows = np.flatnonzero(levels == source)
-                table.fill(attribute.name, rows, codes[rows], source, confidence[rows])
+            table._read_cells(attribute.name, raw, path)
         return table
+
+    def _read_cells(self, name: str, raw: pd.DataFrame, path: str | Path) -> None:
+        """One attribute of a CSV. raw: its text cells, in the order of this table's rows."""
+        codes = encode(name, raw[name], self.schema)
+        sources = raw[f"{name}_source"].str.upper()
+        unknown = sorted(set(sources) - set(Source.__members__))
+        if unknown:
+            names = ", ".join(source.name.lower() for source in Source)
+            raise InputError(f"Expected sources {names} in {path}, found {unknown[0].lower()!r}. Correct {name}_source.")
+        levels = sources.map(lambda source: int(Source[source])).to_numpy(dtype=np.int64)
+        apart = np.flatnonzero((levels == Source.MISSING) != (codes == MISSING_CODE))
+        if len(apart):
+            row = int(apart[0])
+            raise InputError(
+                f"Expected a source beside each known {name} in {path}, and missing beside {UNKNOWN}; found {raw[name][row]!r} "
+                f"with {sources[row].lower()!r} for {raw['file'][row]}. Write human where a person looked."
+            )
+        try:
+            confidence = pd.to_numeric(raw[f"{name}_confidence"].replace("", "1")).to_numpy(dtype=np.float32)
+        except ValueError as error:
+            raise InputError(f"Expected numbers in {name}_confidence of {path}, found: {error}. Correct it.") from error
+        if not ((confidence >= 0) & (confidence <= 1)).all():
+            raise InputError(f"Expected {name}_confidence of {path} in 0 … 1, found other numbers. Correct it.")
+        for source in (Source.COMPLETED, Source.ORIGINAL, Source.HUMAN):
+            rows = np.flatnonzero(levels == source)
+            self.fill(name, rows, codes[rows], source, confidence[rows])
 
 
 def encode(name: str, values: Iterable[str], schema: Schema) -> np.ndarray:

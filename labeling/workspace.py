@@ -50,7 +50,7 @@ class Workspace:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
-        self._begun: dict[str, dict[str, str]] = {}
+        self._begun: dict[str, dict[str, Any]] = {}
 
     @property
     def labels_path(self) -> Path:
@@ -79,7 +79,7 @@ class Workspace:
 
     def begin(self, stage: str) -> None:
         """Note what the stage reads and take back its record: from here on its files are being overwritten."""
-        self._begun[stage] = self._inputs(stage)
+        self._begun[stage] = {"started": _now(), "inputs": self._inputs(stage)}
         (self.folder(stage) / "stage.json").unlink(missing_ok=True)
 
     def finish(self, stage: str, output: str, settings: dict[str, Any], **facts: Any) -> None:
@@ -90,10 +90,11 @@ class Workspace:
             {
                 "stage": stage,
                 "output": output,
-                # As they were when the stage began: an earlier stage may have been done again meanwhile.
-                "inputs": self._begun.pop(stage, None) or self._inputs(stage),
+                "inputs": self._inputs(stage),
                 "settings": settings,
-                "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "finished": _now(),
+                # When it began, this time, and the inputs as they were then: an earlier stage may have been done again since.
+                **self._begun.pop(stage, {}),
                 **facts,
             },
         )
@@ -128,6 +129,10 @@ class Workspace:
         if record["inputs"] != self._inputs(stage) or any(self.state(need) == "stale" for need in STAGES[stage].needs):
             return "stale"
         return "done"
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def table_fingerprint(table: LabelTable, *, completed: bool) -> str:

@@ -46,6 +46,9 @@ class Thresholds(_Open):
     levels: dict[str, float] = Field(
         {}, description="quality from which a face counts as a named level; midpoints where absent"
     )
+    levels_by_gender: dict[str, dict[str, float]] = Field(
+        {}, description="the same by level for faces of a gender, where it has its own"
+    )
 
 
 class Defaults(_Open):
@@ -104,15 +107,22 @@ class ModelSpec(_Open):
             start += attribute.logits
         return slices
 
-    def level(self, name: str) -> float:
-        """The quality from which a face counts as level `name`: as calibrated, or else halfway from the level below.
+    def accepted_from(self, gender: str) -> float:
+        """The quality from which a face of a gender is accepted unless another is asked for."""
+        return self.thresholds.quality_by_gender.get(gender, self.thresholds.quality)
+
+    def level(self, name: str, gender: str) -> float:
+        """The quality from which a face of a gender counts as level `name`: its own or the common one as calibrated, or else
+        halfway from the level below. The highest level is never laxer than what is accepted when none is asked for.
 
         Raises:
             InputError: no such level.
         """
         code = self.quality.code(name)
         halfway = 0.0 if code == 0 else (self.quality.target(code) + self.quality.target(code - 1)) / 2
-        return self.thresholds.levels.get(name, halfway)
+        common = self.thresholds.levels.get(name, halfway)
+        limit = self.thresholds.levels_by_gender.get(name, {}).get(gender, common)
+        return max(limit, self.accepted_from(gender)) if code == self.quality.size - 1 else limit
 
 
 @dataclass(frozen=True)
@@ -227,7 +237,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise ModelError(f"Expected a model folder with a model.json at {path}, found none. {hint}")
     try:
         raw = json.loads((path / "model.json").read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+        json.dumps(raw, allow_nan=False)  # loads takes NaN and infinity, which are not JSON and have no canonical text
+    except (ValueError, OSError, RecursionError) as error:
         raise ModelError(f"Expected JSON in {path / 'model.json'}, found: {error}. Copy the whole folder again.") from error
     if not isinstance(raw, dict):
         raise ModelError(f"Expected a JSON object in {path / 'model.json'}, found a {type(raw).__name__}. Copy it again.")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, WorkspaceError
+from configs.files import read_json
 from configs.loader import load_settings, make_settings
 from configs.settings import Settings
 from labeling.workspace import STAGES, Workspace
@@ -40,6 +41,15 @@ class PipelineSettings(Settings):
 
 
 @dataclass(frozen=True)
+class Step:
+    """A stage of a run: its settings, what does it, and whether the workspace has taken in the files that the run names."""
+
+    settings: Settings
+    do: Callable[[], object]
+    taken_in: Callable[[], bool] = lambda: True
+
+
+@dataclass(frozen=True)
 class StageState:
     """A stage as `sga status` shows it. command: what to type to do it, or do it again."""
 
@@ -56,31 +66,33 @@ def run(
 
     Raises:
         ConfigError: neither samples nor paths, or settings of any stage that are wrong: before the first one begins.
+        WorkspaceError: the workspace's sample faces were drawn with other settings.
     """
-    steps = _steps(workspace, settings, progress)
-    for name, (wanted, step) in steps.items():
-        if workspace.state(name) == "done" and _made_with(workspace, name, wanted, settings):
+    for name, step in _steps(workspace, settings, progress).items():
+        if workspace.state(name) == "done" and _made_with(workspace, name, step.settings) and step.taken_in():
             announce(f"{name}: done")
-            continue
-        announce(f"{name}: sga {STAGES[name].command}")
-        step()
+        else:
+            announce(f"{name}: sga {STAGES[name].command}")
+            step.do()
+        if name == "faces":
+            _tell_other_faces(workspace, settings, announce)
 
 
-def _made_with(workspace: Workspace, name: str, wanted: Settings, run_settings: PipelineSettings) -> bool:
-    """Whether the record of a stage has the wanted settings and was given these labels; where it runs does not count."""
-    if name == "quality":
-        from sga.quality import labels_taken_in
-
-        if not labels_taken_in(workspace, [Path(path) for path in run_settings.quality_labels]):
-            return False
-    if name == "faces" and run_settings.samples is None:
-        from labeling.ingest import labels_taken_in as labels_ingested
-
-        if not labels_ingested(workspace, _label_files(run_settings)):
-            return False
+def _made_with(workspace: Workspace, name: str, wanted: Settings) -> bool:
+    """Whether the record of a stage has the wanted settings; where it runs does not count."""
     made = dict((workspace.record(name) or {}).get("settings", {}))
     asked = wanted.model_dump(mode="json")
     return {**made, "launch": None} == {**asked, "launch": None}
+
+
+def _tell_other_faces(workspace: Workspace, settings: PipelineSettings, announce: Callable[[str], None]) -> None:
+    """Faces are only ever added: those of a PATH that a run does not name any more are still there."""
+    from labeling.ingest import other_paths
+
+    named = settings.paths if settings.samples is None else [_samples_folder(workspace) / "faces"]
+    others = other_paths(workspace, named)
+    if others:
+        announce(f"faces: those of {', '.join(others)} are in the workspace too. To leave them out, name a new --workspace.")
 
 
 def status(workspace: Workspace) -> list[StageState]:
@@ -93,16 +105,14 @@ def status(workspace: Workspace) -> list[StageState]:
     return states
 
 
-def _steps(
-    workspace: Workspace, settings: PipelineSettings, progress: bool
-) -> dict[str, tuple[Settings, Callable[[], object]]]:
+def _steps(workspace: Workspace, settings: PipelineSettings, progress: bool) -> dict[str, Step]:
     """What each stage does, by name. All settings are read here: a typo in the last stage must not show after hours."""
     from classifiers.complete import complete
     from classifiers.ensemble import EnsembleSettings
     from classifiers.quality import QualitySettings
     from classifiers.sfn import SfnSettings, train_sfn
     from sga.export.model import ExportSettings, export
-    from sga.quality import tune_judge
+    from sga.quality import labels_taken_in, tune_judge
     from sga.training import GanSettings
 
     if settings.samples is None and not settings.paths:
@@ -120,33 +130,62 @@ def _steps(
     labels = [Path(path) for path in settings.quality_labels]
     return {
         "faces": _faces(workspace, settings),
-        "ensemble": (ensemble, lambda: complete(workspace, ensemble, progress=progress)),
-        "sfn": (sfn, lambda: train_sfn(workspace, sfn, progress=progress)),
-        "gan": (gan, lambda: _train(workspace, gan, progress)),
-        "quality": (quality, lambda: tune_judge(workspace, quality, labels, progress=progress)),
-        "model": (exported, lambda: export(workspace, exported)),
+        "ensemble": Step(ensemble, lambda: complete(workspace, ensemble, progress=progress)),
+        "sfn": Step(sfn, lambda: train_sfn(workspace, sfn, progress=progress)),
+        "gan": Step(gan, lambda: _train(workspace, gan, progress)),
+        "quality": Step(
+            quality,
+            lambda: tune_judge(workspace, quality, labels, progress=progress),
+            lambda: labels_taken_in(workspace, labels),
+        ),
+        "model": Step(exported, lambda: export(workspace, exported)),
     }
 
 
-def _label_files(settings: PipelineSettings) -> list[Path]:
-    return [Path(path) for path in ([settings.labels] if isinstance(settings.labels, str) else settings.labels)]
-
-
-def _faces(workspace: Workspace, settings: PipelineSettings) -> tuple[Settings, Callable[[], object]]:
-    from labeling.ingest import IngestSettings, ingest
+def _faces(workspace: Workspace, settings: PipelineSettings) -> Step:
+    from labeling.ingest import IngestSettings, ingest, labels_taken_in, paths_taken_in
 
     wanted = make_settings(IngestSettings, settings.ingest, "ingest of the run")
+    paths = [Path(path) for path in settings.paths]
+    labels = [Path(path) for path in ([settings.labels] if isinstance(settings.labels, str) else settings.labels)]
     if settings.samples is None:
-        return wanted, lambda: ingest(settings.paths, workspace.root, wanted, _label_files(settings))
+        return Step(
+            wanted,
+            lambda: ingest(paths, workspace.root, wanted, labels),
+            lambda: paths_taken_in(workspace, paths) and labels_taken_in(workspace, labels),
+        )
     from labeling.samples import SampleSettings, write_samples
 
-    drawn, folder = make_settings(SampleSettings, settings.samples, "samples of the run"), workspace.root / "samples"
+    drawn, folder = make_settings(SampleSettings, settings.samples, "samples of the run"), _samples_folder(workspace)
+    _check_samples(folder, drawn, workspace)
 
-    def step() -> None:
+    def draw() -> None:
         report = write_samples(drawn, folder)
         ingest([report.faces], workspace.root, wanted, report.labels)
 
-    return wanted, step
+    return Step(wanted, draw, lambda: paths_taken_in(workspace, [folder / "faces"]) and (folder / "samples.json").is_file())
+
+
+def _samples_folder(workspace: Workspace) -> Path:
+    return workspace.root / "samples"
+
+
+def _check_samples(folder: Path, wanted: Settings, workspace: Workspace) -> None:
+    """Other sample settings need another workspace: faces and labels that are there cannot be taken back.
+
+    Raises:
+        WorkspaceError: the samples there are of other settings.
+    """
+    path = folder / "samples.json"
+    if not path.is_file():
+        return
+    drawn, asked = read_json(path), wanted.model_dump(mode="json", exclude={"workers"})
+    for name, value in asked.items():
+        if name not in drawn or drawn[name] != value:
+            raise WorkspaceError(
+                f"Expected samples.{name} as {workspace.root} was made with ({drawn.get(name)}), found {value}. "
+                "Leave it so, or name a new --workspace for other samples."
+            )
 
 
 def _train(workspace: Workspace, settings: GanSettings, progress: bool) -> None:

@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from labeling.ingest.report import IngestReport
-    from labeling.ingest.run import ingest, labels_taken_in
+    from labeling.ingest.run import ingest
     from labeling.ingest.settings import IngestSettings
+    from labeling.ingest.taken import labels_taken_in, other_paths, paths_taken_in
 
-__all__ = ["IngestReport", "IngestSettings", "ingest", "labels_taken_in"]
+__all__ = ["IngestReport", "IngestSettings", "ingest", "labels_taken_in", "other_paths", "paths_taken_in"]
 
-_HOME = {"IngestReport": "report", "IngestSettings": "settings", "ingest": "run", "labels_taken_in": "run"}
+_HOME = {
+    "IngestReport": "report",
+    "IngestSettings": "settings",
+    "ingest": "run",
+    **dict.fromkeys(("labels_taken_in", "other_paths", "paths_taken_in"), "taken"),
+}
 
 
 def __getattr__(name: str) -> Any:  # the decoding processes import this package and must not wait for pandas

@@ -1,4 +1,5 @@
-"""`faces/index.csv`: which picture each face came from, and its hash. A cache: what it lacks is computed from the faces."""
+"""`faces/index.csv`: which picture each face came from, and its hash. A lost hash is computed from the face; a lost name is not
+known before the picture is met again."""
 
 from __future__ import annotations
 

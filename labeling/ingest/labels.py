@@ -1,22 +1,26 @@
-"""The CSV of partial labels: read and checked whole before any picture is, then matched to pictures by name."""
+"""The CSVs of partial labels: read and checked whole before any picture is, then matched to pictures by name."""
 
 from __future__ import annotations
 
 import csv
 import difflib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from configs.errors import InputError
 from labeling.ingest.settings import IngestSettings
 from labeling.ingest.sources import Picture
+from labeling.ingest.tables import is_table, read_table
 from labeling.provenance import Source
 from labeling.schema import Schema
-from labeling.table import UNKNOWN
+from labeling.table import UNKNOWN, LabelTable
 
 __all__ = ["LabelRow", "Labels", "match", "match_all", "read_labels"]
+
+Line = tuple[int, list[str]]
+"""Line number and cells of a CSV's row."""
 
 
 @dataclass
@@ -35,33 +39,83 @@ class LabelRow:
 
 @dataclass(frozen=True)
 class Labels:
-    """A CSV: rows by file, and who said what each column says."""
+    """A CSV of pictures: rows by file, and who said what each column says."""
 
     path: Path
     rows: dict[str, LabelRow]
     sources: dict[str, Source]
 
 
-def read_labels(path: str | Path, schema: Schema, settings: IngestSettings) -> Labels:
-    """Read a CSV: a column `file`, one column an attribute (value names; empty or `unknown` = unknown), others by settings.
+def read_labels(paths: Sequence[Path], schema: Schema, settings: IngestSettings) -> tuple[list[Labels], dict[Path, LabelTable]]:
+    """Read CSVs: those of pictures, and label tables (as `sga status --labels-csv` writes them) by path.
+
+    A CSV of pictures has a column `file`, one column an attribute (value names; empty or `unknown` = unknown), others by
+    settings; a column that the settings name must be in one of the CSVs.
 
     Raises:
         InputError: no such file, not CSV in UTF-8, no `file` column, an unknown column or value, or two rows that contradict.
     """
-    path = Path(path)
+    files = {path: _read(path) for path in paths}
+    tables = {path for path, (header, _) in files.items() if is_table(header)}
+    _check_options({path: header for path, (header, _) in files.items()}, tables, schema, settings)
+    said = [_labels(path, *file, schema, settings) for path, file in files.items() if path not in tables]
+    return said, {path: read_table(path, files[path][0], schema, settings.ignore) for path in files if path in tables}
+
+
+def _read(path: Path) -> tuple[list[str], list[Line]]:
+    """Header and lines, without the empty ones."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             reader = csv.reader(handle, strict=True)
             header = [name.strip() for name in next(reader, [])]
-            attributes = _check_header(header, path, schema, settings)
-            rows: dict[str, LabelRow] = {}
-            for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    _add(rows, _row(cells, header, reader.line_num, path, schema, attributes, settings), path, schema)
+            return header, [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
     except OSError as error:
         raise InputError(f"Expected a CSV of labels at {path}, found: {error.strerror}. Check the path.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"Expected CSV in UTF-8 at {path}, found: {error}. Save it as CSV (UTF-8) and try again.") from error
+
+
+def _check_options(
+    headers: Mapping[Path, list[str]], tables: Container[Path], schema: Schema, settings: IngestSettings
+) -> None:
+    """Every column that an option names is in one CSV of pictures at least; --ignore may name one of a label table too.
+
+    Raises:
+        InputError: it is in none, or --human names no attribute.
+    """
+    plain = {path: header for path, header in headers.items() if path not in tables}
+    dropping = {column for column, _ in settings.drops}
+    for option, named, files in (
+        ("--human", set(settings.human), plain),
+        ("--drop", dropping, plain),
+        ("--group", {settings.group} - {""}, plain),
+        ("--ignore", set(settings.ignore), headers),
+    ):
+        columns = list(dict.fromkeys(name for header in files.values() for name in header))
+        absent = sorted(named - set(columns))
+        if absent and files:
+            where, found = " or ".join(str(path) for path in files), ", ".join(columns) or "an empty file"
+            raise InputError(
+                f"Expected the column {absent[0]} that {option} names in {where}, found {found}. Correct {option}."
+            )
+        if absent:
+            none = "label tables alone, which say themselves who said what" if headers else "none"
+            raise InputError(
+                f"Expected a CSV of labels with a column {absent[0]} for {option}, found {none}. "
+                f"Type --labels FILE, or leave out {option}."
+            )
+    idle = sorted(set(settings.human) - (set(schema.names) - set(settings.ignore)))
+    if idle:
+        raise InputError(
+            f"Expected --human to name attributes ({', '.join(schema.names)}), found {idle[0]!r}. Correct --human."
+        )
+
+
+def _labels(path: Path, header: list[str], lines: list[Line], schema: Schema, settings: IngestSettings) -> Labels:
+    attributes = _check_header(header, path, schema, settings)
+    rows: dict[str, LabelRow] = {}
+    for line, cells in lines:
+        _add(rows, _row(cells, header, line, path, schema, attributes, settings), path, schema)
     sources = {name: Source.HUMAN if name in settings.human else Source[settings.source.upper()] for name in attributes}
     return Labels(path, rows, sources)
 
@@ -76,29 +130,16 @@ def _check_header(header: list[str], path: Path, schema: Schema, settings: Inges
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise InputError(f"Expected each column of {path} once, found {', '.join(twice)} more than once. Remove or rename one.")
-    dropping = {column for column, _ in settings.drops}
-    grouping = {settings.group} - {""}
-    for option, names in (("--human", set(settings.human)), ("--drop", dropping), ("--group", grouping)):
-        absent = sorted(names - set(header))
-        if absent:
-            raise InputError(
-                f"Expected the column {absent[0]} that {option} names in {path}, found {columns}. Correct {option}."
-            )
-    attributes = [name for name in header if name in schema and name not in settings.ignore]
-    idle = sorted(set(settings.human) - set(attributes))
-    if idle:
-        raise InputError(
-            f"Expected --human to name attributes ({', '.join(schema.names)}), found {idle[0]!r}. Correct --human."
-        )
+    others = {*settings.ignore, *(column for column, _ in settings.drops), *({settings.group} - {""})}
     for name in header:
-        if name not in {"file", *schema.names, *settings.ignore, *dropping, *grouping}:
+        if name not in {"file", *schema.names, *others}:
             close = difflib.get_close_matches(name, schema.names, n=1)
             hint = f" or rename it to {close[0]}" if close else ""
             raise InputError(
                 f"Expected columns of schema {schema.name} (file, {', '.join(schema.names)}) in {path}, found {name!r}. "
                 f"Type --ignore {name} to leave it out{hint}."
             )
-    return attributes
+    return [name for name in header if name in schema and name not in settings.ignore]
 
 
 def _row(
@@ -117,7 +158,7 @@ def _row(
             except InputError as error:
                 raise InputError(f"Row {line} of {path}: {error}") from None
     row.group = values.get(settings.group, "")
-    row.dropped = next((f"{column} is {value}" for column, value in settings.drops if values[column] == value), "")
+    row.dropped = next((f"{column} is {value}" for column, value in settings.drops if values.get(column) == value), "")
     return row
 
 
@@ -145,7 +186,7 @@ def match(labels: Labels, pictures: Sequence[Picture]) -> tuple[dict[str, LabelR
     or the path below PATH (a tar member's name): the first of these that is in the CSV counts.
 
     Raises:
-        InputError: one row fits several pictures, or no row fits any picture.
+        InputError: one row fits several pictures, or no row fits any picture (rows to drop may: they are gone already).
     """
     base = labels.path.resolve().parent
     found: dict[str, LabelRow] = {}
@@ -160,8 +201,8 @@ def match(labels: Labels, pictures: Sequence[Picture]) -> tuple[dict[str, LabelR
                 f"{picture.name}. Write the longer names into the CSV."
             )
         users[key], found[picture.name] = picture.name, labels.rows[key]
-    if labels.rows and not found:
-        row = next(iter(labels.rows.values()))
+    row = next((row for row in labels.rows.values() if not row.dropped), None)
+    if row is not None and not found:
         raise InputError(
             f"Expected the file column of {labels.path} to name the pictures, found {row.file!r} there and "
             f"{pictures[0].inner!r} among the pictures: no row fits. Write the paths below PATH into the CSV."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,15 +11,13 @@ import pandas as pd
 from labeling.ingest.groups import assign_groups, split_of
 from labeling.ingest.index import Index
 from labeling.ingest.labels import LabelRow
+from labeling.ingest.report import Conflict
 from labeling.ingest.settings import IngestSettings
 from labeling.ingest.store import Decoded, face_file
 from labeling.provenance import Source
 from labeling.table import LabelTable
 
-__all__ = ["Conflict", "Found", "extend_table", "list_duplicates", "write_labels"]
-
-Conflict = tuple[str, str, str, str, str]
-"""(file, face, attribute, kept value, refused value)."""
+__all__ = ["Found", "extend_table", "list_duplicates", "write_labels"]
 
 
 @dataclass
@@ -28,6 +27,14 @@ class Found:
     faces: dict[str, Decoded] = field(default_factory=dict)  # identity → its first picture
     copies: dict[str, list[str]] = field(default_factory=dict)  # identity → names of all its pictures
     rejected: list[tuple[str, str]] = field(default_factory=list)
+    removed: dict[str, str] = field(default_factory=dict)  # identity of a face that leaves the workspace → its picture
+
+    def refuse(self, name: str, reason: str, face: str = "") -> None:
+        """Note why a picture is not taken, and that its `face` leaves the workspace, if it is there and no copy was taken."""
+        if face and face not in self.faces:
+            self.removed[face] = name
+            reason += "; it left the workspace, its labels are in removed.csv"
+        self.rejected.append((name, reason))
 
 
 def extend_table(
@@ -52,22 +59,31 @@ def extend_table(
 
 
 def write_labels(
-    table: LabelTable, found: Found, rows: dict[str, LabelRow], sources_of: dict[str, Source], index: Index
+    table: LabelTable,
+    found: Found,
+    rows: dict[str, LabelRow],
+    sources_of: dict[str, Source],
+    index: Index,
+    beside: Collection[LabelTable] = (),
 ) -> list[Conflict]:
-    """Write the labels; returns (file, face, attribute, kept, refused value) of those that contradict a stronger or earlier."""
+    """Write the labels; returns (file, face, attribute, kept, refused value) of those that contradict a stronger or earlier.
+
+    beside: label tables of the same ingest, written already: what they say is not corrected.
+    """
     conflicts = []
     place = dict(zip(table.faces, range(len(table)), strict=True))
     for name, source in sources_of.items():
         values = table.schema[name].values
         codes, sources = table.codes(name), table.sources(name)
         written: dict[int, int] = {}
+        told = {face for one in beside for face in one.faces[one.sources(name) == source]}
         for face, pictures in found.copies.items():
             row, home = place[face], index[face][0]
             for picture in sorted(pictures, key=lambda picture: (picture != home, picture)):
                 code = rows[picture].codes.get(name) if picture in rows else None
                 if code is None:
                     continue
-                corrects = picture == home and sources[row] == source
+                corrects = picture == home and sources[row] == source and face not in told
                 if row not in written and (sources[row] < source or corrects):
                     written[row] = code
                 standing = written.get(row, int(codes[row]))

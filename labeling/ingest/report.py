@@ -12,7 +12,10 @@ from configs.files import atomic_path
 from labeling.histograms import format_histograms
 from labeling.table import SPLITS, Histogram, LabelTable
 
-__all__ = ["IngestReport", "merge_csv", "write_csv"]
+__all__ = ["Conflict", "IngestReport", "merge_csv", "write_csv"]
+
+Conflict = tuple[str, str, str, str, str]
+"""A label that was not taken: (file, face, attribute, kept value, refused value)."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class IngestReport:
     present: int  # faces of an earlier ingest, met again
     duplicates: int
     rejected: int
+    removed: int  # faces of an earlier ingest that a CSV says to drop
     conflicts: int  # labels that contradict what stands in the table, and were not taken
     unmatched_rows: int
     unlabelled: int  # pictures without a row in the CSV
@@ -66,9 +70,10 @@ class IngestReport:
         ]
         for count, what, file in (
             (self.rejected, "rejected files and why", "rejected.csv"),
+            (self.removed, "faces dropped from the workspace, with the labels they had", "removed.csv"),
             (self.duplicates, "exact duplicates", "duplicates.csv"),
             (self.conflicts, "contradicting labels, not taken", "conflicts.csv"),
-            (self.unmatched_rows, "labels without a picture", "unmatched.csv"),
+            (self.unmatched_rows, "labels without a picture or face", "unmatched.csv"),
             (self.unlabelled, "pictures without a row of labels", "unmatched.csv"),
         ):
             if count:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,18 +12,21 @@ from PIL import Image
 
 from configs.errors import InputError, WorkspaceError
 from configs.files import check_space
+from labeling.ingest.decode import Rejected
 from labeling.ingest.index import Index, read_index, write_index
-from labeling.ingest.labels import LabelRow, match_all, read_labels
-from labeling.ingest.merge import Conflict, Found, extend_table, list_duplicates, write_labels
-from labeling.ingest.report import IngestReport, merge_csv, write_csv
+from labeling.ingest.labels import LabelRow, Labels, match_all, read_labels
+from labeling.ingest.merge import Found, extend_table, list_duplicates, write_labels
+from labeling.ingest.report import Conflict, IngestReport, merge_csv, write_csv
 from labeling.ingest.settings import IngestSettings
 from labeling.ingest.sources import Listing, Picture, list_pictures, read_pictures
-from labeling.ingest.store import Decoded, decode_all
+from labeling.ingest.store import Decoded, decode_all, decode_with, face_identity
+from labeling.ingest.tables import check_match, keep_removed, loose_faces, read_removed, write_table
+from labeling.ingest.taken import taken_with
 from labeling.schema import Schema
 from labeling.table import LabelTable
-from labeling.workspace import Workspace, fingerprint, table_fingerprint
+from labeling.workspace import Workspace, table_fingerprint
 
-__all__ = ["ingest", "labels_taken_in"]
+__all__ = ["ingest"]
 
 Progress = Callable[[int, int], None]
 
@@ -38,11 +41,14 @@ def ingest(
     """Add the cropped faces in folders and tar files to a workspace, with the partial labels of CSVs.
 
     paths: folders (with all below them), tar files, single pictures; none = the CSVs label the faces that are there already;
-    labels: one CSV or several, see `read_labels` and `match`; progress: called with (files done, files in all). A face that is
-    there already keeps its group and split; a label is written where its source overrules what stands there, or equals it and
-    comes from the same picture. Run it again after an interruption: the result is the same as without one. Files that were not
-    taken are named in `<workspace>/faces/`: rejected.csv, duplicates.csv, conflicts.csv (labels), unmatched.csv (labels without
-    a picture, pictures without labels).
+    labels: one CSV or several, see `read_labels` and `match`; label tables as `sga status --labels-csv` writes them are matched
+    by the faces' identity and give their original and human cells; progress: called with (files done, files in all).
+
+    A face that is there already keeps its group and split; a label is written where its source overrules what stands there, or
+    equals it and comes from the same picture. A face that is there and that a CSV says to drop leaves the table; its labels
+    stay in removed.csv and come back with it. Run it again after an interruption: the result is the same as without one. What
+    was not taken is named in `<workspace>/faces/`: rejected.csv, duplicates.csv, conflicts.csv (labels), unmatched.csv (labels
+    without a picture, pictures without labels).
 
     Raises:
         InputError: paths, labels or the disk; nothing is changed in the label table then.
@@ -54,73 +60,92 @@ def ingest(
     stamp = _stamp(space)
     table = _open(space, schema, settings)
     files = [Path(labels)] if isinstance(labels, str | Path) else [Path(path) for path in labels]
-    hashes = {_hash_of(path) for path in files}
-    said = [read_labels(path, schema, settings) for path in files]
-    if not said and (settings.human or settings.drop or settings.ignore or settings.group):
-        raise InputError("Expected a CSV of labels with --human, --ignore, --group or --drop, found none. Type --labels FILE.")
-    index = read_index(space, table)
-    alone = not paths and bool(said) and len(table) > 0
-    listing = _known(index) if alone else list_pictures(paths, [space.root, *files])
+    taken = taken_with(space, paths, files)
+    said, tables = read_labels(files, schema, settings)
+    index, removed = read_index(space, table), read_removed(space, schema)
+    alone = not paths and bool(files) and len(table) > 0
+    listing = _known(index, space, said, settings) if alone else list_pictures(paths, [space.root, *files])
     rows, loose = match_all(said, listing.pictures, schema)
-    found = _present(index) if alone else _decode(listing, rows, space, settings, progress)
-    before = len(table)
-    table, between = extend_table(table, found, rows, index, settings)
+    found = _present(index, rows) if alone else _decode(listing, rows, index, space, settings, progress)
+    leaves = table.frame["face"].isin(found.removed).to_numpy()
+    leaving, staying = table.select(leaves), table.select(~leaves)
+    table, between = extend_table(staying, found, rows, index, settings)
+    if not len(table):
+        raise InputError(f"Expected faces to be left in {space.root}, found every one dropped. Correct --drop or the CSV.")
+    check_match(tables, table)
     index |= {face: (one.name, one.hash) for face, one in found.faces.items() if face not in index or not index[face][0]}
+    back = removed.select(staying.rows(removed.faces) < 0)
+    conflicts = [conflict for one in (back, *tables.values()) for conflict in write_table(table, one, index)]
     sources = {name: source for labels in said for name, source in labels.sources.items()}
-    conflicts = write_labels(table, found, rows, sources, index)
+    conflicts += write_labels(table, found, rows, sources, index, tables.values())
     duplicates = list_duplicates(found, index)
+    without = _without_labels(listing, rows, tables.values(), found) if files else []
+    unmatched = [*((row.file, f"row {row.line}: no such picture") for row in loose), *loose_faces(tables, table)]
     report = IngestReport.of(
         table,
         workspace=space.root,
         pictures=len(listing.pictures) + len(listing.rejected),
-        added=len(table) - before,
-        present=len(found.faces) - (len(table) - before),
+        added=len(table) - len(staying),
+        present=len(found.faces) - (len(table) - len(staying)),
         duplicates=len(duplicates),
         rejected=len(found.rejected),
+        removed=len(leaving),
         conflicts=len(conflicts),
-        unmatched_rows=len(loose),
-        unlabelled=0 if not said else len(listing.pictures) - len(rows),
+        unmatched_rows=len(unmatched),
+        unlabelled=len(without),
         between=len(between),
         seconds=time.monotonic() - started,
     )
-    _write_reports(space, index, found, duplicates, conflicts, (rows, loose) if said else None)
+    unmatched += [(name, "no row of labels") for name in without]
+    _write_reports(space, index, found, duplicates, conflicts, unmatched if files else None)
+    keep_removed(space, removed, leaving, table)
     if _stamp(space) != stamp:
         raise WorkspaceError(
             f"Expected {space.labels_path} as it was when this ingest began, found it changed by another command. "
             "Type the same command again."
         )
     table.save(space.labels_path)
-    facts = {"schema": schema.hash, **report.counts(), "label_files": sorted(hashes | set(_labels_taken(space)))}
+    facts = {"schema": schema.hash, **report.counts(), **taken}
     space.finish("faces", table_fingerprint(table, completed=False), settings.model_dump(mode="json"), **facts)
     return report
 
 
-def labels_taken_in(workspace: Workspace, labels: Sequence[Path]) -> bool:
-    """Whether every one of these CSVs, as it is now, has been ingested."""
-    return {_hash_of(path) for path in labels} <= set(_labels_taken(workspace))
+def _without_labels(listing: Listing, rows: Collection[str], tables: Collection[LabelTable], found: Found) -> list[str]:
+    """Names of the pictures that no CSV of pictures has a row for, and no label table their face, sorted."""
+    told = {face for one in tables for face in one.faces}
+    names = {name for face, copies in found.copies.items() if face in told for name in copies}
+    return sorted({picture.name for picture in listing.pictures} - set(rows) - names)
 
 
-def _labels_taken(space: Workspace) -> list[str]:
-    return list((space.record("faces") or {}).get("label_files", []))
+def _known(index: Index, space: Workspace, said: Sequence[Labels], settings: IngestSettings) -> Listing:
+    """The pictures that the workspace's faces came from.
 
-
-def _hash_of(path: Path) -> str:
-    try:
-        return fingerprint(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"Expected a CSV of labels at {path}, found: {error.strerror}. Check the path.") from error
-
-
-def _known(index: Index) -> Listing:
-    """The pictures that the workspace's faces came from."""
-    parts = ((name, *name.partition("/")) for name, _ in index.values() if name)
+    Raises:
+        InputError: CSVs of pictures, whose names are lost; or a setting that is for new faces alone.
+    """
+    if settings.group:
+        raise InputError(
+            "Expected PATHs with --group, which groups new faces only, found none. "
+            f"Name them, or type --ignore {settings.group}."
+        )
+    parts = [(name, *name.partition("/")) for name, _ in index.values() if name]
+    if said and not parts:
+        raise InputError(
+            f"Expected the names of the pictures in {space.folder('faces') / 'index.csv'}, found none. Name their PATHs again: "
+            f"sga ingest PATH --labels {said[0].path} --workspace {space.root}"
+        )
     return Listing(tuple(Picture(name, base, inner or base, Path(), None) for name, base, _, inner in parts), ())
 
 
-def _present(index: Index) -> Found:
+def _present(index: Index, rows: Mapping[str, LabelRow]) -> Found:
     """The workspace's own faces, as if they had been met again."""
-    faces = {face: Decoded(name, face, bits) for face, (name, bits) in index.items()}
-    return Found(faces, {face: [one.name] for face, one in faces.items()})
+    found = Found()
+    for face, (name, bits) in index.items():
+        if name in rows and rows[name].dropped:
+            found.refuse(name, rows[name].dropped, face)
+        else:
+            found.faces[face], found.copies[face] = Decoded(name, face, bits), [name]
+    return found
 
 
 def _open(space: Workspace, schema: Schema, settings: IngestSettings) -> LabelTable:
@@ -167,28 +192,50 @@ def _sweep(space: Workspace) -> None:
 
 
 def _decode(
-    listing: Listing, rows: dict[str, LabelRow], space: Workspace, settings: IngestSettings, progress: Progress
+    listing: Listing,
+    rows: Mapping[str, LabelRow],
+    index: Index,
+    space: Workspace,
+    settings: IngestSettings,
+    progress: Progress,
 ) -> Found:
     """Decode all; of copies of one face the first by name counts, so the order of PATHs and files never matters."""
     check_space(space.root, len(listing.pictures) * settings.size**2 + 2**24)
     _sweep(space)
     found = Found(rejected=list(listing.rejected))
     dropped = {name: row.dropped for name, row in rows.items() if row.dropped}
-    pictures = ((picture.name, dropped.get(picture.name) or data) for picture, data in read_pictures(listing))
-    done = list(decode_all(pictures, len(listing.pictures), space.root, settings, progress))
-    for one in sorted(done, key=lambda one: one.name):
-        if one.reason:
-            found.rejected.append((one.name, one.reason))
-        else:
+    known = {name for name, _ in index.values()}
+    there: dict[str, str] = {}  # dropped picture → its face in the workspace
+
+    def pictures() -> Iterator[tuple[str, bytes | str]]:
+        for picture, data in read_pictures(listing):
+            if picture.name in dropped and known & {picture.name, ""}:
+                there[picture.name] = _face_of(picture.name, data, index, settings)
+            yield picture.name, dropped.get(picture.name) or data
+
+    done = sorted(decode_all(pictures(), len(listing.pictures), space.root, settings, progress), key=lambda one: one.name)
+    for one in done:
+        if not one.reason:
             found.faces.setdefault(one.face, one)
             found.copies.setdefault(one.face, []).append(one.name)
+    for one in done:
+        if one.reason:
+            found.refuse(one.name, one.reason, there.get(one.name, ""))
     found.rejected.sort()
-    if not found.faces:
+    if not found.faces and not found.removed:
         name, reason = found.rejected[0]
         raise InputError(
             f"Expected usable pictures of faces, found none in {len(listing.pictures)} files ({name}: {reason}). Name others."
         )
     return found
+
+
+def _face_of(name: str, data: bytes | str, index: Index, settings: IngestSettings) -> str:
+    """The workspace's face that came from this picture, or "". By its pixels: folders may share their names."""
+    with suppress(Rejected):
+        face = "" if isinstance(data, str) else face_identity(decode_with(data, settings))
+        return face if index.get(face, (None, b""))[0] in (name, "") else ""
+    return ""
 
 
 def _write_reports(
@@ -197,7 +244,7 @@ def _write_reports(
     found: Found,
     duplicates: list[tuple[str, str, str]],
     conflicts: list[Conflict],
-    matched: tuple[dict[str, LabelRow], list[LabelRow]] | None,
+    unmatched: list[tuple[str, str]] | None,
 ) -> None:
     folder = space.folder("faces")
     seen = {name for name, _ in found.rejected} | {name for names in found.copies.values() for name in names}
@@ -206,14 +253,5 @@ def _write_reports(
     merge_csv(folder / "rejected.csv", ("file", "reason"), found.rejected, seen)
     merge_csv(folder / "duplicates.csv", ("file", "face", "kept"), duplicates, seen)
     merge_csv(folder / "conflicts.csv", ("file", "face", "attribute", "kept", "refused"), conflicts, seen)
-    if matched is not None:
-        rows, loose = matched
-        without = sorted(seen - set(rows))
-        write_csv(
-            folder / "unmatched.csv",
-            ("file", "what"),
-            [
-                *((row.file, f"row {row.line}: no such picture") for row in loose),
-                *((name, "no row of labels") for name in without),
-            ],
-        )
+    if unmatched is not None:
+        write_csv(folder / "unmatched.csv", ("file", "what"), unmatched)

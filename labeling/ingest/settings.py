@@ -26,7 +26,7 @@ class IngestSettings(Settings):
     human: tuple[str, ...] = Field((), description="columns of the CSV that a person filled by looking at each picture")
     ignore: tuple[str, ...] = Field((), description="columns of the CSV that are no attribute")
     group: str = Field("", description="column of the CSV whose equal values share a split, as one character's pictures should")
-    drop: tuple[str, ...] = Field((), description="COLUMN=VALUE: rows to leave out")
+    drop: tuple[str, ...] = Field((), description="COLUMN=VALUE: rows whose faces are left out, and leave the workspace")
     test: float = Field(0.15, ge=0, lt=1, description="share of the groups")
     validation: float = Field(0.10, ge=0, lt=1, description="share of the groups")
     radius: int = Field(

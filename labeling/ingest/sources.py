@@ -13,7 +13,7 @@ from typing import IO, cast
 
 from configs.errors import InputError
 
-__all__ = ["MAX_BYTES", "Listing", "Picture", "list_pictures", "read_pictures"]
+__all__ = ["MAX_BYTES", "Listing", "Picture", "as_text", "list_pictures", "read_pictures"]
 
 MAX_BYTES = 128 * 2**20
 """A larger file is refused unread."""
@@ -88,13 +88,13 @@ def _titles(paths: Sequence[Path]) -> dict[Path, str]:
             for count in range(1, len(root.parts) + 1)
             if not any(other.parts[-count:] == root.parts[-count:] for other in roots if other != root)
         )
-        titles[root] = _text("/".join(root.parts[-parts:]))
+        titles[root] = as_text("/".join(root.parts[-parts:]))
     return titles
 
 
 def _list_folder(root: Path, title: str, seen: set[Path], pictures: list[Picture], rejected: list[tuple[str, str]]) -> None:
     def refuse(error: OSError) -> None:
-        rejected.append((_text(str(error.filename)), f"cannot be read: {error.strerror}"))
+        rejected.append((as_text(str(error.filename)), f"cannot be read: {error.strerror}"))
 
     for folder, folders, files in os.walk(root, onerror=refuse):
         here = Path(folder)
@@ -102,7 +102,7 @@ def _list_folder(root: Path, title: str, seen: set[Path], pictures: list[Picture
         folders[:] = sorted(name for name in folders if (here / name).resolve() not in seen)
         for file in sorted([*files, *links]):
             path = here / file
-            inner = _text(path.relative_to(root).as_posix())
+            inner = as_text(path.relative_to(root).as_posix())
             if not path.is_file():
                 rejected.append((f"{title}/{inner}", "a linked folder" if file in links else "not a regular file"))
             elif path.resolve() not in seen:
@@ -148,10 +148,10 @@ def _damaged(root: Path, error: Exception | str) -> InputError:
 
 
 def _normal(name: str) -> str:
-    return _text(PurePosixPath(name.replace("\\", "/")).as_posix())
+    return as_text(PurePosixPath(name.replace("\\", "/")).as_posix())
 
 
-def _text(name: str) -> str:
+def as_text(name: str) -> str:
     """A file name as valid text: bytes that are no UTF-8 become escapes, so that every report can name the file."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 

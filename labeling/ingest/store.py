@@ -25,7 +25,7 @@ from labeling.ingest.decode import Rejected, decode_face
 from labeling.ingest.groups import difference_hash
 from labeling.ingest.settings import IngestSettings
 
-__all__ = ["Decoded", "decode_all", "face_file", "face_identity", "write_face"]
+__all__ = ["Decoded", "decode_all", "decode_with", "face_file", "face_identity", "write_face"]
 
 _CHUNK = 128
 _CHUNK_BYTES = 4 * 2**20
@@ -50,6 +50,18 @@ def face_identity(pixels: np.ndarray) -> str:
 def face_file(face: str) -> str:
     """Where a face lies, relative to the workspace."""
     return f"faces/{face[:2]}/{face}.png"
+
+
+def decode_with(data: bytes, settings: IngestSettings) -> np.ndarray:
+    """`decode_face` with the settings of an ingest: (size, size, 3) uint8 RGB, or it raises Rejected."""
+    return decode_face(
+        data,
+        settings.size,
+        min_size=settings.min_size,
+        max_pixels=settings.max_pixels,
+        max_aspect=settings.max_aspect,
+        fit=settings.fit,
+    )
 
 
 def write_face(root: Path, face: str, pixels: np.ndarray) -> None:
@@ -79,14 +91,7 @@ def _decode_chunk(root: Path, settings: IngestSettings, chunk: list[tuple[str, b
             done.append(Decoded(name, reason=data))
             continue
         try:
-            pixels = decode_face(
-                data,
-                settings.size,
-                min_size=settings.min_size,
-                max_pixels=settings.max_pixels,
-                max_aspect=settings.max_aspect,
-                fit=settings.fit,
-            )
+            pixels = decode_with(data, settings)
         except Rejected as verdict:
             done.append(Decoded(name, reason=str(verdict)))
             continue

@@ -22,7 +22,7 @@ def export(
     """Write the model folder, which is all that drawing needs."""
     from configs import load_settings
     from labeling.workspace import Workspace
-    from sga.export.model import ExportSettings
+    from sga.export.model import QUALITY_LABELS, ExportSettings, files_beside
     from sga.export.model import export as stage
 
     settings = load_settings(ExportSettings, "export", preset, overrides or ())
@@ -32,3 +32,6 @@ def export(
     folder = stage(Workspace(workspace), settings, out)
     size = sum(path.stat().st_size for path in folder.path.iterdir()) / 2**20
     typer.echo(f"{folder.path}: {size:.1f} MiB, hash {folder.hash}. Next: sga generate --gender female --model {folder.path}")
+    kept = [path.name for path in files_beside(folder.path) if path.name != QUALITY_LABELS]
+    if kept:
+        typer.echo(f"Kept as they were, beside the model: {', '.join(kept)}", err=True)

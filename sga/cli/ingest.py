@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sga.cli.options import DEFAULT_WORKSPACE, DryRun, WorkspaceOption, show_settings
+from sga.cli.options import DEFAULT_WORKSPACE, DryRun, Overrides, WorkspaceOption, show_settings
 
 __all__ = ["ingest"]
 
@@ -23,7 +23,10 @@ def ingest(
     ] = None,
     labels: Annotated[
         list[Path] | None,
-        typer.Option(help="CSV: a column file, one an attribute; empty or unknown = no label. Repeat it.", show_default=False),
+        typer.Option(
+            help="CSV: a column file, one an attribute, empty = unknown; or what sga status --labels-csv wrote. Repeatable.",
+            show_default=False,
+        ),
     ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     schema: Annotated[str, typer.Option(help="Attributes: faces, moe34 or a YAML file.")] = "faces",
@@ -40,14 +43,18 @@ def ingest(
         str,
         typer.Option(metavar="COLUMN", help="Rows of one value share a split, as a character's should.", show_default=False),
     ] = "",
-    drop: Annotated[list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Leave out the rows that say so.")] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Leave out these rows' faces, those there too.")
+    ] = None,
     radius: Annotated[int, typer.Option(help="Near duplicates: differing bits of a 256-bit hash. They share a split.")] = 52,
     workers: Annotated[int, typer.Option(help="Processes; 0 = one a core.")] = 0,
+    overrides: Overrides = None,
     dry_run: DryRun = False,
 ) -> None:
     """Take cropped faces and their partial labels into a workspace: decode, resize, drop duplicates, split.
 
-    Run it again to add faces or labels: faces keep their split, labels that a person made stay.
+    Run it again to add faces or labels: faces keep their split, labels that a person made stay. What has no option of its own
+    (test, validation, min_size, max_pixels, max_aspect) is reached by --set; --dry-run shows all.
     """
     from configs.loader import make_settings
     from labeling.ingest import IngestSettings
@@ -67,6 +74,7 @@ def ingest(
             "radius": radius,
             "workers": workers,
         },
+        overrides=overrides or (),
     )
     if dry_run:
         show_settings(settings)

@@ -15,7 +15,7 @@ __all__ = ["status"]
 def status(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     labels_csv: Annotated[
-        Path | None, typer.Option(help="Also write the label table, with confidences and sources, as CSV.")
+        Path | None, typer.Option(help="Also write the label table as CSV, which sga ingest --labels reads.")
     ] = None,
 ) -> None:
     """Show which stages are done, stale, started or missing, and the labels there are."""

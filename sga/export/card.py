@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 __all__ = ["model_card"]
@@ -19,11 +20,10 @@ def model_card(spec: dict[str, Any], data: str, notes: str) -> str:
     if data:
         lines += ["## Data and licence", "", data.strip(), ""]
     lines += ["## Training", ""]
-    lines += [f"- {spec['training']['faces']} faces. Labels: {_labels(spec)}."]
-    for name, stage in stages.items():
-        lines.append(f"- {name}: finished {stage['finished']}{_length(stage)}.")
+    lines += _faces(spec)
+    lines += [f"- {name}: finished {stage['finished']}{_since(stage)}{_work(name, stage)}." for name, stage in stages.items()]
     lines += ["", "## Measured", ""]
-    gender = next(one["name"] for one in spec["schema"]["attributes"] if one["role"] == "gender")
+    gender = _gender(spec)
     lines += _classification(spec["metrics"], gender)
     lines += _quality(spec, gender)
     if notes:
@@ -31,22 +31,71 @@ def model_card(spec: dict[str, Any], data: str, notes: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _labels(spec: dict[str, Any]) -> str:
+def _gender(spec: dict[str, Any]) -> str:
+    return str(next(one["name"] for one in spec["schema"]["attributes"] if one["role"] == "gender"))
+
+
+def _faces(spec: dict[str, Any]) -> list[str]:
+    """The labels of all faces by source, and the genders among them and among those that the generator learnt from."""
+    gender, training = _gender(spec), spec["training"]
     parts = []
-    for name, histogram in spec["training"]["labels"].items():
-        sources = histogram["sources"]
-        parts.append(f"{name} " + ", ".join(f"{count} {source}" for source, count in sources.items() if count))
-    return "; ".join(parts)
+    for name, found in training["labels"].items():
+        counts = ", ".join(f"{count:,} {source}" for source, count in found["sources"].items() if count)
+        parts.append(f"{name} {counts}" + (f" ({_by_value(found)})" if name == gender else ""))
+    met = training["generator"]
+    return [
+        f"- {training['faces']:,} faces. Labels: {'; '.join(parts)}.",
+        f"- Adversarial training saw {met['faces']:,} of them: {_by_value(met['labels'][gender])}.",
+    ]
 
 
-def _length(stage: dict[str, Any]) -> str:
-    settings = stage.get("settings", {})
+def _by_value(found: dict[str, Any]) -> str:
+    """Such as "900 female, 40 of them completed"."""
+    parts = []
+    for value, labelled in found["labelled"].items():
+        completed = found["values"][value] - labelled
+        parts.append(f"{labelled + completed:,} {value}" + (f", {completed:,} of them completed" if completed else ""))
+    unknown = found["values"]["unknown"]
+    return "; ".join([*parts, f"{unknown:,} unknown"] if unknown else parts)
+
+
+def _work(name: str, stage: dict[str, Any]) -> str:
+    """What was trained, on how many images each, in how many minutes where the run noted them."""
+    settings, hours = stage.get("settings", {}), stage.get("hours", {})
     fit = settings.get("fit")  # of ingest, that is how a picture is cropped
-    images = stage.get("images") or (fit.get("images") if isinstance(fit, dict) else None)
+    each = fit["images"] if isinstance(fit, dict) else None
     warm = (settings.get("warm_start") or {}).get("images")
-    parts = [f"{warm} images as a decoder" if warm else "", f"{images} images" if images else ""]
-    text = ", then ".join(part for part in parts if part)
-    return f", {text}" if text else ""
+    parts = []
+    if each:
+        networks = {
+            "ensemble": len(settings.get("members", ())) * settings.get("folds", 1),
+            "quality": settings.get("folds", 0) + 1,
+        }
+        count = networks.get(name, 1)
+        parts.append(f"{count} networks, {each:,} images each" if count > 1 else f"{each:,} images")
+    if warm:
+        parts.append(f"{warm:,} images as a decoder{_minutes(hours.get('decoder'))}")
+    if stage.get("images"):
+        parts.append(f"{stage['images']:,} images as a GAN{_minutes(hours.get('adversarial'))}")
+    return f": {', then '.join(parts)}" if parts else ""
+
+
+def _minutes(hours: float | None) -> str:
+    return "" if hours is None else f" in {_duration(60 * hours)}"
+
+
+def _since(stage: dict[str, Any]) -> str:
+    """How long the stage took, from where it was begun last: a stage that was stopped goes on in another call."""
+    if "started" not in stage or stage.get("hours"):  # hours of work are known: no need of those in between
+        return ""
+    started, finished = (datetime.fromisoformat(stage[key]) for key in ("started", "finished"))
+    return f", {_duration((finished - started).total_seconds() / 60)} after it was last begun"
+
+
+def _duration(minutes: float) -> str:
+    if minutes < 1:
+        return "less than a minute"
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def _classification(metrics: dict[str, Any], gender: str) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from pydantic import Field
 
 from classifiers.sfn import StyleFeatureNetwork, load_sfn
@@ -16,14 +16,18 @@ from configs.errors import InputError
 from configs.files import atomic_path, atomic_write_text, explain_os_error, read_json
 from configs.settings import Settings
 from labeling.schema import Schema
-from labeling.table import LabelTable
 from labeling.workspace import Workspace
 from sga.export.card import model_card
 from sga.export.graphs import export_generator, export_judge
-from sga.model_folder import ModelFolder, seal_model_folder
+from sga.export.provenance import generator_faces, provenance
+from sga.model_folder import OPTIONAL, REQUIRED, ModelFolder, seal_model_folder
 from sga.training.snapshot import load_generator
 
-__all__ = ["ExportSettings", "build_model_folder", "export"]
+__all__ = ["QUALITY_LABELS", "ExportSettings", "build_model_folder", "export", "files_beside"]
+
+QUALITY_LABELS = "quality-labels.csv"
+"""Copy of the quality labels beside the model, where the workspace has any."""
+_MADE = {*REQUIRED, *OPTIONAL, "model.json", "stage.json"}
 
 
 class ExportSettings(Settings):
@@ -47,7 +51,8 @@ class ExportSettings(Settings):
 def export(workspace: Workspace, settings: ExportSettings, out: Path | None = None) -> ModelFolder:
     """Write `<workspace>/model` (or `out`) from the trained generator and the tuned judge.
 
-    The folder is built beside its place and put there whole: an interrupted export leaves the former model as it was.
+    The folder is built beside its place and put there whole: an interrupted export leaves the former model as it was. Files of
+    a former model folder that are no part of the model, such as a contact sheet, are kept.
 
     Raises:
         WorkspaceError: a stage is missing, or made from another one than is here now.
@@ -56,30 +61,24 @@ def export(workspace: Workspace, settings: ExportSettings, out: Path | None = No
     workspace.require("gan")
     workspace.require("quality")
     network, _, _ = load_sfn(workspace.folder("quality") / "judge.safetensors")
-    calibration = read_json(workspace.folder("quality") / "calibration.json")
-    thresholds = {
-        "quality": calibration["threshold"],
-        "quality_by_gender": calibration["by_gender"],
-        "gender": settings.gender_threshold,
-        "levels": calibration["levels"],
-    }
-    made = workspace.folder("model")
-    target = made if out is None else out
-    known = {"model.json", "stage.json", "card.md", "sheet.png", "quality-labels.csv"}
-    if target.exists() and (
-        not target.is_dir() or not known >= {p.name for p in target.iterdir() if p.suffix not in (".onnx", ".npz")}
-    ):
-        raise InputError(f"Expected a model folder or nothing at {target}, found something else. Name another with --out.")
-    building = target.with_name(f".{target.name}.building")
+    thresholds, metrics = _thresholds(workspace, settings), _metrics(workspace)
+    own = workspace.folder("model")
+    out = own if out is None else out
+    target = out.resolve()
+    building, former = (target.with_name(f".{target.name}.{state}") for state in ("building", "former"))
+    if former.exists() and not target.exists():
+        former.rename(target)  # an export was stopped between its two renames
+    kept = files_beside(target)
     shutil.rmtree(building, ignore_errors=True)
     try:
-        folder = build_model_folder(workspace, building, network, thresholds, settings, _metrics(workspace))
+        folder = build_model_folder(workspace, building, network, thresholds, settings, metrics)
         if settings.critic and folder.spec.style_size:
             from sga.export.critic import add_critic
 
             add_critic(building, samples=settings.critic_samples, avatars=min(256, settings.critic_samples))
         _write_card(workspace, building, settings)
-        former = target.with_name(f".{target.name}.former")
+        for path in kept:
+            _copy(path, building / path.name)
         shutil.rmtree(former, ignore_errors=True)
         if target.exists():
             target.rename(former)
@@ -89,9 +88,49 @@ def export(workspace: Workspace, settings: ExportSettings, out: Path | None = No
         raise explain_os_error(error, target) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    folder = ModelFolder.load(target)
-    workspace.finish("model", folder.hash, settings.model_dump(mode="json"), path=str(target))
+    folder = ModelFolder.load(out)
+    if target == own.resolve():  # elsewhere it is a copy: the workspace's own model is not done by it
+        workspace.finish("model", folder.hash, settings.model_dump(mode="json"))
     return folder
+
+
+def files_beside(folder: Path) -> list[Path]:
+    """What lies in a model folder and is no part of the model, sorted; none where there is no folder.
+
+    Raises:
+        InputError: `folder` is a file, or holds something and no model.json that tells it from a model's files.
+    """
+    if not folder.exists():
+        return []
+    pinned: set[str] | None = None
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        pinned = set(json.loads((folder / "model.json").read_text(encoding="utf-8"))["files"])
+    found = sorted(folder.iterdir()) if folder.is_dir() else [folder]
+    beside = [path for path in found if path.name not in {*_MADE, *(pinned or ())}]
+    if beside and pinned is None:
+        raise InputError(f"Expected a model folder or nothing at {folder}, found something else. Name another with --out.")
+    return beside
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A file, link or folder, but not over what this export wrote."""
+    if target.exists():
+        return
+    if source.is_dir() and not source.is_symlink():
+        shutil.copytree(source, target, symlinks=True)
+    else:
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _thresholds(workspace: Workspace, settings: ExportSettings) -> dict[str, Any]:
+    calibration = read_json(workspace.folder("quality") / "calibration.json")
+    return {
+        "quality": calibration["threshold"],
+        "quality_by_gender": calibration["by_gender"],
+        "gender": settings.gender_threshold,
+        "levels": calibration["levels"],
+        "levels_by_gender": calibration.get("levels_by_gender", {}),
+    }
 
 
 def build_model_folder(
@@ -128,20 +167,14 @@ def build_model_folder(
         "defaults": {"max_attempts": settings.max_attempts},
         "micro_batch": settings.micro_batch,
         "licence": settings.licence,
-        "training": _provenance(workspace),
+        "training": provenance(workspace),
         "metrics": metrics,
     }
     return seal_model_folder(out, spec)
 
 
 def _write_styles(workspace: Workspace, path: Path, style_size: int, most: int) -> None:
-    table = workspace.table()
-    table = table.select(table.in_split("train"))
-    selection = workspace.folder("gan") / "selection.npz"
-    selected = read_json(workspace.folder("gan") / "generator.json")["settings"].get("selection", 1) < 1
-    if selected and selection.is_file():  # the generator met the styles of these faces alone
-        with np.load(selection, allow_pickle=False) as stored:
-            table = table.select(stored["rows"])
+    table = generator_faces(workspace)  # it met the styles of these alone
     with np.load(workspace.folder("sfn") / "styles.npz", allow_pickle=False) as stored:
         row_of = {face: row for row, face in enumerate(stored["face"].tolist())}
         style = stored["style"]
@@ -152,23 +185,6 @@ def _write_styles(workspace: Workspace, path: Path, style_size: int, most: int) 
         arrays["style"] = style[[row_of[face] for face in kept.faces]].astype(np.float16)
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
         np.savez_compressed(handle, **arrays)
-
-
-def _provenance(workspace: Workspace) -> dict[str, Any]:
-    """Settings and dates of every stage, without what names the machine."""
-    stages = {stage: workspace.record(stage) for stage in ("faces", "ensemble", "sfn", "gan", "quality")}
-    table: LabelTable = workspace.table()
-    for made in stages.values():
-        settings = (made or {}).get("settings", {})
-        if "schema_name" in settings:  # a file's name, without where it lies
-            settings["schema_name"] = Path(settings["schema_name"]).name
-    histograms = {h.attribute: {"values": h.counts, "sources": h.sources} for h in table.histograms()}
-    return {
-        "faces": len(table),
-        "labels": histograms,
-        "stages": {name: made for name, made in stages.items() if made},
-        "torch": torch.__version__,
-    }
 
 
 def _metrics(workspace: Workspace) -> dict[str, Any]:
@@ -194,5 +210,5 @@ def _write_card(workspace: Workspace, out: Path, settings: ExportSettings) -> No
     atomic_write_text(out / "card.md", model_card(raw, settings.data, settings.notes))
     labels = workspace.folder("quality") / "labels.csv"
     if labels.is_file():
-        shutil.copyfile(labels, out / "quality-labels.csv")
+        shutil.copyfile(labels, out / QUALITY_LABELS)
     seal_model_folder(out, {key: value for key, value in raw.items() if key not in ("format", "algorithm", "files")})

@@ -46,9 +46,9 @@ class Face:
     """A face and how it came about.
 
     image: (size, size, 3) uint8 RGB; gender: the asked value; style: (style_size,) float32 it was drawn from, standardised;
-    quality: the judge's, in [0, 1]; probabilities: the judge's, by attribute; accepted: False where it is only the best of
-    all attempts; seed: None for an avatar; index: its number under that seed; attempt: the one taken, from 0; attempts: how
-    many were judged; identity: digest of an avatar's ID.
+    quality: the judge's, in [0, 1]; probabilities: the judge's, by attribute; failed: names of the attributes by which the
+    judge turns it down, none of an accepted face; seed: None for an avatar; index: its number under that seed; attempt: the
+    one taken, from 0; attempts: how many were judged; identity: digest of an avatar's ID.
     """
 
     image: np.ndarray
@@ -56,7 +56,7 @@ class Face:
     style: np.ndarray
     quality: float
     probabilities: dict[str, np.ndarray]
-    accepted: bool
+    failed: tuple[str, ...]
     index: int
     attempt: int
     attempts: int
@@ -65,8 +65,14 @@ class Face:
     identity: str | None = None
     merit: tuple[float, ...] = field(default=(), repr=False)
 
+    @property
+    def accepted(self) -> bool:
+        """False where it is only the best of all attempts."""
+        return not self.failed
+
     def metadata(self) -> dict[str, str]:
-        """What the PNG carries as text. Together with the model folder it is enough to draw the face again."""
+        """What the PNG carries as text. With the model folder that is enough to draw a face of a seed again; an avatar takes
+        its ID, of which the PNG holds only a digest."""
         subject = {"seed": str(self.seed), "index": str(self.index)} if self.identity is None else {"avatar": self.identity}
         return {
             "Software": "sga-gan",

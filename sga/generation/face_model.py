@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from configs.errors import ExhaustedError, InputError
 from sga.generation.conditions import Conditions, Latents, StylePrior, draw, resolve
+from sga.generation.criterion import Criterion
 from sga.generation.critic import LatentCritic, quantise
 from sga.generation.face import Face, Origin, Verdict
 from sga.generation.pictures import as_images
@@ -21,15 +22,6 @@ from sga.generation.until_good import OnExhausted, Report, until_good
 from sga.model_folder import ModelFolder, read_arrays
 
 __all__ = ["FaceModel"]
-
-
-@dataclass(frozen=True)
-class _Criterion:
-    """When a face is accepted: the judge sees what was asked for, and the quality suffices."""
-
-    gender: float
-    quality: tuple[float, ...]  # by code of the gender
-    where: Mapping[str, int]
 
 
 class FaceModel:
@@ -102,12 +94,13 @@ class FaceModel:
 
         gender: a value of the schema's gender; None or "any" = each face draws its own.
         seed: 0 … 2**64 - 1. Face i of a seed is the same whatever `count` is.
-        min_quality: in [0, 1], or a level by name ("low", "median", "high"); None = the model's calibrated threshold.
+        min_quality: in [0, 1], or a level by name ("low", "median", "high"); None = the model's calibrated threshold of each
+            gender, which the highest level is never below.
         max_attempts: draws a face may take; None = the model's default.
         on_exhausted: what becomes of a face that never passed: "best" = its best attempt, with `accepted` False; "gap" = it is
             left out; "error" = ExhaustedError.
-        where: further values by attribute, such as {"hair_color": "blue"}: styles come from real faces that have them, and the
-            judge must see them too.
+        where: further values by attribute, such as {"hair_color": "blue"}: the judge must see them. Where the model's
+            style_prior is "empirical", styles come from real faces that have them; else it takes more attempts.
         report: filled in with what was done, where given.
 
         The judge sees pixels, and these differ by up to 2/255 between machines: a face whose score is very close to a threshold
@@ -142,7 +135,7 @@ class FaceModel:
         conditions = resolve(self.spec, gender, where)
         for code in range(self.spec.gender.size) if conditions.gender is None else [conditions.gender]:
             self._prior.rows(code, conditions.where)
-        criterion = _Criterion(self.spec.thresholds.gender, self._quality(min_quality), conditions.where)
+        criterion = Criterion.of(self.spec, min_quality, conditions.where)
         subject = seed_subject(seed)
         return self._stream(count, seed, subject, conditions, criterion, attempts, on_exhausted, report)
 
@@ -152,7 +145,7 @@ class FaceModel:
         seed: int,
         subject: str,
         conditions: Conditions,
-        criterion: _Criterion,
+        criterion: Criterion,
         max_attempts: int,
         on_exhausted: OnExhausted,
         report: Report | None,
@@ -166,11 +159,9 @@ class FaceModel:
         for outcome in outcomes:
             face = outcome.candidate
             if not face.accepted and on_exhausted == "error":
-                limit = criterion.quality[self.spec.gender.code(face.gender)]
                 raise ExhaustedError(
                     f"Expected face {face.index} of seed {seed} to pass the judge within {max_attempts} attempts, found "
-                    f"quality {face.quality:.2f} at best where {limit:.2f} is asked. Raise --max-attempts, "
-                    "lower --min-quality, or take --on-exhausted best."
+                    + criterion.explain(face)
                 )
             if face.accepted or on_exhausted == "best":
                 yield replace(face, attempts=outcome.attempts)
@@ -193,7 +184,7 @@ class FaceModel:
         positions = [Position(id_subject(one), 0, self.avatar_attempt(one, gender)) for one in identities]
         if not positions:
             return []
-        criterion = _Criterion(self.spec.thresholds.gender, self._quality(None), {})
+        criterion = Criterion.of(self.spec)
         faces = self._faces(positions, [draw(self._prior, conditions, position) for position in positions], criterion)
         digests = [hashlib.blake2b(position.subject.encode(), digest_size=8).hexdigest() for position in positions]
         return [replace(face, identity=digest) for face, digest in zip(faces, digests, strict=True)]
@@ -249,7 +240,7 @@ class FaceModel:
         gender = tuple(self.spec.gender.values[code] for code in codes)
         return Verdict(probabilities, told["style"], told["quality"], gender)
 
-    def _faces(self, positions: Sequence[Position], latents: Sequence[Latents], criterion: _Criterion) -> list[Face]:
+    def _faces(self, positions: Sequence[Position], latents: Sequence[Latents], criterion: Criterion) -> list[Face]:
         """Render and judge attempts."""
         style = np.stack([one.style for one in latents])
         images = self.render(np.stack([one.noise for one in latents]), [one.gender for one in latents], style)
@@ -258,8 +249,9 @@ class FaceModel:
         for row, (position, one) in enumerate(zip(positions, latents, strict=True)):
             seen = {name: values[row].copy() for name, values in verdict.probabilities.items()}
             quality = float(verdict.quality[row])
-            agreed = self._agreed(seen, one.gender, criterion)
-            accepted = all(agreed) and quality >= criterion.quality[one.gender]
+            failed = criterion.failed(seen, quality, one.gender)
+            disagreed = [name for name in failed if name != self.spec.quality.name]
+            right = self.spec.gender.name not in disagreed
             faces.append(
                 Face(
                     image=images[row].copy(),
@@ -267,35 +259,12 @@ class FaceModel:
                     style=one.style,
                     quality=quality,
                     probabilities=seen,
-                    accepted=accepted,
+                    failed=failed,
                     index=position.index,
                     attempt=position.attempt,
                     attempts=1,
                     origin=self._origin,
-                    merit=(float(agreed[0]), float(sum(agreed)), quality),
+                    merit=(float(right), -float(len(disagreed)), quality),
                 )
             )
         return faces
-
-    def _agreed(self, seen: Mapping[str, np.ndarray], gender: int, criterion: _Criterion) -> list[bool]:
-        """Whether the judge sees the asked gender, surely enough, then each asked attribute."""
-        probabilities = seen[self.spec.gender.name]
-        agreed = [bool(probabilities.argmax() == gender and probabilities[gender] >= criterion.gender)]
-        for name, code in criterion.where.items():
-            told = seen[name]
-            agreed.append(bool((told.argmax() if told.ndim else told >= 0.5) == code))
-        return agreed
-
-    def _quality(self, asked: float | str | None) -> tuple[float, ...]:
-        """The quality from which a face is accepted, by code of the gender."""
-        limits = self.spec.thresholds
-        if asked is None:
-            return tuple(limits.quality_by_gender.get(value, limits.quality) for value in self.spec.gender.values)
-        if isinstance(asked, str):
-            try:
-                asked = float(asked)
-            except ValueError:
-                asked = self.spec.level(str(asked))
-        if not 0 <= asked <= 1:
-            raise InputError(f"Expected a quality from 0 to 1 or {', '.join(self.spec.quality.values)}, found {asked}.")
-        return (asked,) * self.spec.gender.size

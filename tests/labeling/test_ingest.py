@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
-from configs.errors import WorkspaceError
 from labeling.ingest import IngestSettings, ingest
 from labeling.ingest.store import face_identity
 from labeling.provenance import Source
 from labeling.schema import Schema
 from labeling.table import LabelTable
 from labeling.workspace import Workspace, table_fingerprint
+from sga.cli.main import main
 
 Folder = Callable[..., Path]
 TableFile = Callable[..., Path]
@@ -130,39 +131,6 @@ def test_joined_tars_are_not_cut_silently(tmp_path: Path, picture: Picture) -> N
     ]
 
 
-def test_every_way_to_name_a_file_in_the_csv(tmp_path: Path, folder: Folder, table_file: TableFile) -> None:
-    place = folder(range(4))
-    names = ["000.png", "pictures/001.png", ".\\pictures\\002.png", str(place / "003.png")]
-    report = ingest([place], tmp_path / "w", labels=table_file(["file", "gender"], *([name, "male"] for name in names)))
-    assert report.unmatched_rows == 0
-    assert report.histograms[0].counts == {"female": 0, "male": 4, "unknown": 0}
-
-
-def test_duplicates_merge_their_labels_and_report_contradictions(
-    tmp_path: Path, folder: Folder, table_file: TableFile, picture: Picture
-) -> None:
-    place = folder(range(2))
-    picture(0).save(place / "copy.bmp")
-    picture(0).save(place / "zcopy.tiff")
-    labels = table_file(
-        ["file", "gender", "hair_color", "eye_color"],
-        ["000.png", "male", "", ""],
-        ["copy.bmp", "female", "blue", ""],
-        ["zcopy.tiff", "", "red", "green"],
-    )
-    report = ingest([place], tmp_path / "w", labels=labels)
-    assert (report.added, report.duplicates, report.conflicts) == (2, 2, 2)
-    face = face_identity(np.asarray(picture(0)))
-    table = Workspace(tmp_path / "w").table()
-    assert [value(table, face, name) for name in ("gender", "hair_color", "eye_color")] == ["male", "blue", "green"]
-    kept = "pictures/000.png"
-    assert rows(tmp_path / "w/faces/duplicates.csv") == [[f"pictures/{n}", face, kept] for n in ("copy.bmp", "zcopy.tiff")]
-    assert rows(tmp_path / "w/faces/conflicts.csv") == [
-        ["pictures/copy.bmp", face, "gender", "male", "female"],
-        ["pictures/zcopy.tiff", face, "hair_color", "blue", "red"],
-    ]
-
-
 def test_order_of_files_and_paths_does_not_matter(tmp_path: Path, picture: Picture, folder: Folder) -> None:
     pictures = {f"{seed}.png": picture(seed) for seed in range(12)}
     pictures["12.png"] = picture(3).resize((50, 50))
@@ -228,57 +196,6 @@ def test_the_same_command_again_changes_nothing(
     assert (first.added, again.added, again.present, again.duplicates, again.rejected) == (5, 0, 5, 1, 1)
 
 
-def test_a_second_ingest_adds_faces_and_keeps_what_people_said(
-    tmp_path: Path, folder: Folder, table_file: TableFile, picture: Picture
-) -> None:
-    place = folder(range(3))
-    labels = table_file(["file", "gender", "hair_color"], ["000.png", "male", "blue"], ["001.png", "", "red"])
-    ingest([place], tmp_path / "w", IngestSettings(human=("gender",)), labels=labels)
-    space = Workspace(tmp_path / "w")
-    table = space.table()
-    faces = [face_identity(np.asarray(picture(seed))) for seed in range(4)]
-    table.fill("eye_color", table.rows(faces[:3]), np.array([1, 2, 3]), Source.COMPLETED, 0.7)
-    table.save(space.labels_path)
-    folder([3])
-    labels = table_file(
-        ["file", "gender", "hair_color", "eye_color"],
-        ["000.png", "female", "green", "red"],
-        ["001.png", "female", "", ""],
-        ["003.png", "male", "", ""],
-    )
-    report = ingest([place], tmp_path / "w", labels=labels)
-    table = space.table()
-    assert (report.added, report.present, report.conflicts) == (1, 3, 1)
-    assert value(table, faces[0], "gender") == "male"  # a person said so
-    assert value(table, faces[0], "hair_color") == "green"  # the CSV was corrected
-    assert value(table, faces[0], "eye_color") == "red"  # original overrules completed
-    assert value(table, faces[1], "gender") == "female"
-    assert value(table, faces[1], "eye_color") == "brown"  # completed stays where nothing is said
-    assert table.sources("eye_color")[table.rows(faces[1:2])[0]] == Source.COMPLETED
-    assert rows(tmp_path / "w/faces/conflicts.csv") == [["pictures/000.png", faces[0], "gender", "male", "female"]]
-
-
-def test_labels_alone_for_faces_that_are_there(tmp_path: Path, folder: Folder, table_file: TableFile, picture: Picture) -> None:
-    place = folder(range(3))
-    ingest([place], tmp_path / "w")
-    labels = table_file(["file", "quality"], ["002.png", "high"], ["pictures/000.png", "low"], ["gone.png", "low"])
-    report = ingest([], tmp_path / "w", IngestSettings(source="human"), labels=labels)
-    table = Workspace(tmp_path / "w").table()
-    assert (report.added, report.faces, report.unmatched_rows) == (0, 3, 1)
-    assert [value(table, face_identity(np.asarray(picture(s))), "quality") for s in range(3)] == ["low", "unknown", "high"]
-    assert table.labelled("quality").sum() == (table.sources("quality") == Source.HUMAN).sum() == 2
-
-
-def test_rows_can_be_dropped_and_columns_ignored(tmp_path: Path, folder: Folder, table_file: TableFile) -> None:
-    place = folder(range(3))
-    labels = table_file(
-        ["file", "gender", "remark", "artist"], ["000.png", "male", "no_face", "x"], ["001.png", "unknown", "unclear", "y"]
-    )
-    report = ingest([place], tmp_path / "w", IngestSettings(ignore=("artist",), drop=("remark=no_face",)), labels=labels)
-    assert (report.added, report.rejected) == (2, 1)
-    assert rows(tmp_path / "w/faces/rejected.csv") == [["pictures/000.png", "remark is no_face"]]
-
-
 def test_everything_in_a_folder_is_accounted_for(
     tmp_path: Path, folder: Folder, table_file: TableFile, picture: Picture
 ) -> None:
@@ -327,19 +244,26 @@ def test_several_processes_make_the_same_workspace(tmp_path: Path, picture: Pict
     assert seen[-1] == (301, 301)
 
 
-def test_labels_made_while_an_ingest_runs_are_not_overwritten(tmp_path: Path, folder: Folder) -> None:
-    place = folder(range(2))
-    ingest([place], tmp_path / "w")
-    space = Workspace(tmp_path / "w")
-
-    def label(done: int, total: int) -> None:
-        table = space.table()
-        table.fill("gender", np.array([0]), np.array([1]), Source.HUMAN)
-        table.save(space.labels_path)
-
-    with pytest.raises(WorkspaceError, match="changed by another command"):
-        ingest([folder([5])], tmp_path / "w", progress=label)
-    assert space.table().codes("gender")[0] == 1
+def test_set_reaches_every_setting(tmp_path: Path, folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = {"test": 0.4, "validation": 0.0, "min_size": 64, "max_pixels": 9999, "max_aspect": 1.5, "fit": "pad", "size": 32}
+    items = [word for name, value in wanted.items() for word in ("--set", f"{name}={value}")]
+    arguments = ["ingest", str(folder(range(3))), "--size", "48", *items, "--workspace", str(tmp_path / "w")]
+    for end in (["--dry-run"], []):
+        with pytest.raises(SystemExit) as caught:
+            main([*arguments, *end])
+        assert caught.value.code == 0
+        out = capsys.readouterr().out
+        assert (tmp_path / "w").exists() != bool(end)
+        if end:
+            shown = yaml.safe_load(out)
+            assert set(shown) == set(IngestSettings.model_fields)
+            assert {name: shown[name] for name in wanted} == wanted
+    settings = Workspace(tmp_path / "w").require("faces")["settings"]
+    assert {name: settings[name] for name in wanted} == wanted
+    with pytest.raises(SystemExit) as caught:
+        main([*arguments, "--set", "min_sise=3"])
+    assert caught.value.code == 2
+    assert "did you mean min_size?" in capsys.readouterr().err
 
 
 def test_a_lost_index_is_made_again(tmp_path: Path, folder: Folder) -> None:

@@ -153,8 +153,12 @@ def test_files_that_are_no_table(table: LabelTable, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
+        (",unknown,,missing,gray", ",male,,missing,gray", "found 'male' with 'missing'"),
+        (",gray,1,original", ",unknown,1,original", "found 'unknown' with 'original'"),
+        (",gray,1,original", ",gray,1.5,original", "in 0 … 1"),
+        (f"{5:064x},", f"{4:064x},", "Expected every face once in"),
         ("gender_source", "source_of_gender", "Expected the columns"),
-        (",human,", ",person,", "found PERSON"),
+        (",human,", ",person,", "found 'person'"),
         (",gray,", ",grey,", "Did you mean gray?"),
     ],
 )

@@ -15,11 +15,12 @@ from onnx import TensorProto
 
 from classifiers.heads import probabilities
 from classifiers.quality import QualitySettings, tune
-from classifiers.runtime import seed_step
-from classifiers.sfn import load_sfn
-from configs.errors import WorkspaceError
+from classifiers.runtime import LaunchSettings, launch, seed_step
+from classifiers.sfn import describe, load_sfn
+from configs.errors import InputError, WorkspaceError
 from labeling.workspace import Workspace
 from sga import FaceModel
+from sga.cli import main as cli
 from sga.export.graphs import GeneratorGraph, export_generator, export_judge
 from sga.export.model import ExportSettings, build_model_folder, export
 from sga.model_folder import ModelFolder
@@ -73,8 +74,11 @@ def test_the_judge_says_what_torch_says(count: int, exported: Path, tuned: Path)
     images = np.random.default_rng(count).integers(0, 256, (count, 64, 64, 3), dtype=np.uint8)
     told, style, quality = session(exported / "judge.onnx").run(["probabilities", "style", "quality"], {"image": images})
     network, schema, _ = load_sfn(tuned / "quality" / "judge.safetensors")
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1
     with torch.no_grad():
-        logits, expected = network.judge(torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1)
+        views = network.judge(pixels), network.judge(pixels.flip(3))  # a face and its mirror image, averaged
+    logits, expected = ((one + other) / 2 for one, other in zip(*views, strict=True))
+    assert not torch.allclose(views[0][0], views[1][0])
     parts = [probabilities(schema, name, logits) for name in ("gender", "hair_color", "smile")]
     wanted = torch.cat([parts[0], parts[1], parts[2][:, 1:]], dim=1)  # an independent attribute has one column
     np.testing.assert_allclose(told, wanted.numpy(), atol=1e-2)
@@ -82,6 +86,16 @@ def test_the_judge_says_what_torch_says(count: int, exported: Path, tuned: Path)
     np.testing.assert_allclose(quality, logits[:, -1].sigmoid().numpy(), atol=1e-2)
     assert {value.dtype for value in (told, style, quality)} == {np.dtype(np.float32)}
     assert (style.shape, quality.shape) == ((count, 30), (count,))
+
+
+def test_quality_is_the_score_that_was_calibrated(exported: Path, tuned: Path) -> None:
+    """Thresholds are set on what `describe` says of a face: the judge that ships must say the same."""
+    model = FaceModel.load(exported)
+    images = np.stack([face.image for face in model.generate(gender="any", count=12, seed=3, max_attempts=1)])
+    network, schema, _ = load_sfn(tuned / "quality" / "judge.safetensors")
+    logits, _ = describe(network, images, np.arange(12), launch(LaunchSettings(accelerator="cpu", precision="32", threads=1)))
+    score = torch.from_numpy(logits[:, schema.logit_slices["quality"]])[:, 0].sigmoid().numpy()
+    np.testing.assert_allclose(model.judge(images).quality, score, atol=5e-3)
 
 
 def some_generator() -> torch.nn.Module:
@@ -141,11 +155,22 @@ def test_the_folder_says_what_it_is(exported: Path, tuned: Path) -> None:
     calibration = json.loads((tuned / "quality" / "calibration.json").read_text())
     assert model.spec.thresholds.quality == calibration["threshold"]
     assert model.spec.thresholds.levels == calibration["levels"]
+    assert model.spec.thresholds.levels_by_gender == calibration.get("levels_by_gender", {})
     assert set(spec["metrics"]) == {"classification", "judge_before_and_after", "quality", "critic"}
     assert set(spec["training"]["stages"]) == {"faces", "ensemble", "sfn", "gan", "quality"}
     assert spec["training"]["faces"] == len(Workspace(tuned).table())
     card = (exported / "card.md").read_text()
-    for word in ("# tiny", "Drawn by a test.", "Blurs.", "balanced accuracy", "SFN", "gan: finished", "precision", "critic"):
+    for word in (
+        "# tiny",
+        "Drawn by a test.",
+        "Blurs.",
+        "balanced accuracy",
+        "SFN",
+        "gan: finished",
+        "images as a GAN in",
+        "precision",
+        "critic",
+    ):
         assert word in card, word
     record = Workspace(tuned).record("model")
     assert record is not None
@@ -155,7 +180,8 @@ def test_the_folder_says_what_it_is(exported: Path, tuned: Path) -> None:
 
 def test_the_styles_are_those_of_training_faces(exported: Path, tuned: Path) -> None:
     table = Workspace(tuned).table()
-    train_rows = np.flatnonzero(table.in_split("train"))
+    train_rows = np.flatnonzero(~table.in_split("test"))
+    assert table.in_split("validation").any()
     with np.load(exported / "styles.npz", allow_pickle=False) as stored:
         kept = {name: stored[name] for name in stored.files}
     with np.load(tuned / "sfn" / "styles.npz", allow_pickle=False) as stored:
@@ -179,7 +205,49 @@ def test_exporting_again_changes_nothing_that_draws(exported: Path, tuned: Path,
     settings = ExportSettings(name="tiny", critic_samples=64, data="Drawn by a test.", notes="Blurs.", licence="Free")
     again = export(Workspace(tuned), settings, tmp_path / "out")
     assert again.hash == ModelFolder.load(exported).hash
-    assert not list((tmp_path / "out").glob(".*"))
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_an_export_elsewhere_keeps_what_lies_there(
+    tuned: Path, copy_of: Callable[[Path], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    space, out = Workspace(copy_of(tuned)), tmp_path / "shipped"
+    shutil.rmtree(space.folder("model"), ignore_errors=True)
+    (space.folder("quality") / "labels.csv").write_text("new labels")
+    first = export(space, ExportSettings(name="one", critic_samples=64), out)
+    assert space.state("model") == "missing"  # `sga run` still has to make the workspace's own
+    beside = {"sheet.png": "sheet", "gender-labels.csv": "a,b", "quality-labels.csv": "old labels", "notes/x.txt": "x"}
+    for name, text in beside.items():
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text(text)
+
+    options = ["--out", str(out), "--set", "name=two", "--set", "critic=false"]
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["export", "--workspace", str(space.root), *options])
+    assert not stop.value.code
+    assert "Kept as they were, beside the model: gender-labels.csv, notes, sheet.png" in capsys.readouterr().err
+    second = ModelFolder.load(out)
+    assert second.spec.name == "two"
+    assert second.hash != first.hash
+    assert {name: (out / name).read_text() for name in beside} == {**beside, "quality-labels.csv": "new labels"}
+    assert not (out / "critic.npz").exists()  # a part of the former model, not something beside it
+    assert not list(tmp_path.glob(".*"))
+    assert space.state("model") == "missing"
+
+    out.rename(tmp_path / ".shipped.former")  # an export killed between its two renames
+    assert export(space, ExportSettings(name="three", critic=False), out).spec.name == "three"
+    assert (out / "gender-labels.csv").read_text() == "a,b"
+
+    (out / "model.json").unlink()
+    before = sorted(out.rglob("*"))
+    with pytest.raises(InputError, match=r"Expected a model folder or nothing at .*shipped.*--out"):
+        export(space, ExportSettings(critic=False), out)
+    assert sorted(out.rglob("*")) == before
+
+    assert export(space, ExportSettings(critic=False), space.folder("model")).path == space.folder("model")
+    assert space.state("model") == "done"
 
 
 def test_few_styles_are_spread_evenly(tuned: Path, tmp_path: Path) -> None:

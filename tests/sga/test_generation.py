@@ -122,14 +122,84 @@ def test_gaps_and_errors(model: FaceModel) -> None:
         model.generate("female", 16, seed=9, max_attempts=1, on_exhausted="error")
 
 
+@pytest.mark.parametrize(
+    ("limits", "where", "failed", "said", "silent"),
+    [
+        (
+            {"quality": 0.0, "gender": 1.0},
+            {},
+            ("gender",),
+            r"found in its best attempt gender female at probability 0\.\d\d "
+            r"\(asked: the highest, at least 1\.00\)\. Raise --max-attempts or take",
+            "quality",
+        ),
+        (
+            {"quality": 1.0, "gender": 0.0},
+            {},
+            ("quality",),
+            r"attempt quality 0\.\d\d \(asked: at least 1\.00\)\. "
+            r"Raise --max-attempts, lower --min-quality or take",
+            "where",
+        ),
+        (
+            {"quality": 0.0, "gender": 0.0},
+            {"hair_color": "green"},
+            ("hair_color",),
+            r"attempt hair_color (blue|gray) "
+            r"\(asked: green\)\. Raise --max-attempts, leave out a --where or take",
+            "min-quality",
+        ),
+        ({"quality": 1.0, "gender": 1.0}, {}, ("gender", "quality"), r"gender female at .*, quality 0\.", "where"),
+    ],
+)
+def test_an_error_says_what_failed(
+    make_model: MakeModel, limits: dict[str, float], where: dict[str, str], failed: tuple[str, ...], said: str, silent: str
+) -> None:
+    model = FaceModel.load(make_model(thresholds=limits, style_prior="truncated_normal"))
+    asked = {"gender": "female", "count": 12, "seed": 9, "max_attempts": 1, "where": where}
+    first = next(face for face in model.generate(**asked) if not face.accepted)
+    assert first.failed == failed
+    with pytest.raises(ExhaustedError, match=said) as error:
+        model.generate(**asked, on_exhausted="error")
+    assert f"Expected face {first.index} of seed 9" in str(error.value)
+    assert silent not in str(error.value)
+
+
 def test_levels_of_quality(model: FaceModel, make_model: MakeModel) -> None:
-    assert model.spec.level("low") == 0
-    assert model.spec.level("median") == 0.25
-    assert model.spec.level("high") == 0.75
+    assert model.spec.level("low", "female") == 0
+    assert model.spec.level("median", "female") == 0.25
+    assert model.spec.level("high", "female") == 0.75
     named = model.generate("female", 6, seed=1, min_quality="median")
     assert all(map(same, named, model.generate("female", 6, seed=1, min_quality=0.25)))
     calibrated = FaceModel.load(make_model(thresholds={"quality": 0.4, "gender": 0.6, "levels": {"high": 0.47}}))
     assert all(face.quality >= 0.47 for face in calibrated.generate("female", 10, min_quality="high", on_exhausted="gap"))
+
+
+def test_levels_of_a_gender(make_model: MakeModel) -> None:
+    limits = {
+        "quality": 0.3,
+        "quality_by_gender": {"female": 0.45},
+        "gender": 0.6,
+        "levels": {"median": 0.2, "high": 0.4},
+        "levels_by_gender": {"median": {"female": 0.1}, "high": {"male": 0.5}},
+    }
+    model = FaceModel.load(make_model(thresholds=limits))
+    assert [model.spec.level("median", gender) for gender in ("female", "male")] == [0.1, 0.2]
+    assert [model.spec.level("high", gender) for gender in ("female", "male")] == [0.45, 0.5]
+    asked = {"count": 8, "seed": 1, "max_attempts": 30}
+    for gender, limit in (("female", 0.45), ("male", 0.5)):
+        named = model.generate(gender, min_quality="high", **asked)
+        assert all(map(same, named, model.generate(gender, min_quality=limit, **asked)))
+        assert not all(map(same, named, model.generate(gender, min_quality=0.4, **asked)))
+
+
+def test_the_highest_level_is_never_laxer_than_none(make_model: MakeModel) -> None:
+    """Asked for high, a face must pass what it must pass when no level is asked for, whatever was calibrated."""
+    for levels in ({}, {"levels": {"high": 0.1}}, {"levels_by_gender": {"high": {"female": 0.2, "male": 0.6}}}):
+        limits = {"quality": 0.4, "quality_by_gender": {"male": 0.55}, "gender": 0.6, **levels}
+        spec = FaceModel.load(make_model(thresholds=limits)).spec
+        assert [spec.accepted_from(gender) for gender in spec.gender.values] == [0.4, 0.55]
+        assert all(spec.level("high", gender) >= spec.accepted_from(gender) for gender in spec.gender.values)
 
 
 def test_where_restricts_the_styles_and_binds_the_judge(model: FaceModel) -> None:
@@ -247,13 +317,13 @@ def test_judge_refuses_what_is_no_picture(model: FaceModel, tmp_path: Path) -> N
 
 def test_the_loop_fills_its_batches() -> None:
     """64 faces of which every third attempt passes: no batch but the last few is partly empty, and none exceeds its size."""
-    face = Face(np.zeros((1, 1, 3), np.uint8), "f", np.zeros(0), 0.0, {}, False, 0, 0, 1, origin=None)  # type: ignore[arg-type]
+    face = Face(np.zeros((1, 1, 3), np.uint8), "f", np.zeros(0), 0.0, {}, (), 0, 0, 1, origin=None)  # type: ignore[arg-type]
     sizes: list[int] = []
 
     def judge(pairs: list[tuple[int, int]]) -> list[Face]:
         sizes.append(len(pairs))
         assert len(set(pairs)) == len(pairs)
-        return [replace(face, index=i, attempt=a, accepted=a == 2, merit=(0.0,)) for i, a in pairs]
+        return [replace(face, index=i, attempt=a, failed=() if a == 2 else ("quality",), merit=(0.0,)) for i, a in pairs]
 
     outcomes = list(until_good(64, judge, batch=8, max_attempts=5))
     assert sorted(outcome.index for outcome in outcomes) == list(range(64))

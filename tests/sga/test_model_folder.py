@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,25 @@ def test_a_damaged_model_json_is_refused(copy: Path, text: str) -> None:
     (copy / "model.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ModelError, match=r"Expected (JSON|a JSON object) in .*model\.json"):
         FaceModel.load(copy)
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_number_that_is_not_json_is_refused(copy: Path, number: str) -> None:
+    edit(copy, metrics={"x": "NUMBER"})
+    path = copy / "model.json"
+    path.write_text(path.read_text().replace('"NUMBER"', number))
+    with pytest.raises(ModelError, match=r"Expected JSON in .*model\.json, found: .* Copy the whole folder again"):
+        FaceModel.load(copy)
+
+
+def test_a_checkout_leaves_the_shipped_bytes_alone() -> None:
+    """Line endings turned into those of another system would be other bytes than model.json pins."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("no git checkout")
+    names = [f"sga/default_model/{name}" for name in ("card.md", "model.json", "quality-labels.csv", "generator.onnx")]
+    done = subprocess.run(["git", "-C", root, "check-attr", "text", *names], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"{name}: text: unset" for name in names]
 
 
 def test_no_folder_is_refused(tmp_path: Path) -> None:

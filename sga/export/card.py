@@ -120,7 +120,7 @@ def _quality(spec: dict[str, Any], gender: str) -> list[str]:
     if not quality:
         return []
     labels = ", ".join(f"{count} {level}" for level, count in quality["labels"].items())
-    lines = [f"Quality, on labels that the judging network never saw (`sga quality tune`; {labels}):", ""]
+    lines = [f"Quality, on labels that neither the judging network nor the thresholds saw (`sga quality tune`, folds; {labels}):", ""]
     for name, rate in quality["rates"].items():
         if "share" in rate:
             lines.append(f"- {100 * rate['share']:.0f} % of the labelled faces pass.")

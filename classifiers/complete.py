@@ -33,8 +33,8 @@ _IDLE: Any = {"launch": True, "min_confidence": True, "fit": {"checkpoint_second
 @dataclass(frozen=True)
 class Completion:
     """filled[attribute]: cells written; shares[attribute][value]: of the unlabelled faces; disagreement[attribute]: mutual
-    information of the members, mean over all faces, in [0, 1]; held_out and out_of_fold: Table 1 on the test faces and on those
-    that were trained on."""
+    information of the members under the prior of decisions, mean over all faces, in [0, 1]; held_out and out_of_fold: Table 1
+    on the test faces and on those that were trained on."""
 
     filled: dict[str, int]
     shares: dict[str, dict[str, float]]
@@ -98,7 +98,11 @@ def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool
         )
     predictions = Predictions(table.faces, tuple(settings.members), probabilities, trained)
     predictions.save(folder / "predictions.npz")
-    _write_faces(folder / "faces.csv", table, predictions)
+    # Where a class is rare all members are sure that a face is not of it: they disagree under the prior of decisions.
+    even = {name: adjust_prior(averaged[name], prior[name], target_prior(table, name)).astype(np.float32) for name in names}
+    decisions = Predictions(table.faces, tuple(settings.members), even, trained)
+    disagreement = {name: decisions.disagreement(name) for name in names}
+    _write_faces(folder / "faces.csv", table, predictions, disagreement)
     table.save(workspace.labels_path)
     held_out.save(folder / "table1")
     out_of_fold.save(folder / "table1-out-of-fold")
@@ -107,18 +111,18 @@ def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool
     workspace.finish(
         "ensemble", table_fingerprint(table, completed=True), settings.model_dump(mode="json"), filled=filled, made_from=inputs
     )
-    disagreement = {name: float(predictions.disagreement(name).mean()) for name in names}
-    return Completion(filled, named, disagreement, held_out, out_of_fold)
+    mean = {name: float(values.mean()) for name, values in disagreement.items()}
+    return Completion(filled, named, mean, held_out, out_of_fold)
 
 
-def _write_faces(path: Path, table: LabelTable, predictions: Predictions) -> None:
+def _write_faces(path: Path, table: LabelTable, predictions: Predictions, disagreement: dict[str, np.ndarray]) -> None:
     """For people: what the ensemble says of each face, how surely, and how far its members disagree (0 … 1)."""
     out = pd.DataFrame({"face": table.faces, "file": table.frame["file"], "out_of_fold": predictions.out_of_fold})
     for name in predictions.probabilities:
         mean = predictions.mean(name)
         out[name] = np.asarray(table.schema[name].values, dtype=object)[mean.argmax(axis=1)]
         out[f"{name}_confidence"] = mean.max(axis=1)
-        out[f"{name}_disagreement"] = predictions.disagreement(name)
+        out[f"{name}_disagreement"] = disagreement[name]
     with atomic_path(path) as temporary:
         out.to_csv(temporary, index=False, float_format="%.4f")
 

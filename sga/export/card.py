@@ -120,7 +120,8 @@ def _quality(spec: dict[str, Any], gender: str) -> list[str]:
     if not quality:
         return []
     labels = ", ".join(f"{count} {level}" for level, count in quality["labels"].items())
-    lines = [f"Quality, on labels that neither the judging network nor the thresholds saw (`sga quality tune`, folds; {labels}):", ""]
+    unseen = "on labels that neither the judging network nor the thresholds saw"
+    lines = [f"Quality, {unseen} (`sga quality tune`, by folds; {labels}):", ""]
     for name, rate in quality["rates"].items():
         if "share" in rate:
             lines.append(f"- {100 * rate['share']:.0f} % of the labelled faces pass.")

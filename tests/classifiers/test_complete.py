@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from classifiers.calibration import target_prior
+from classifiers.calibration import adjust_prior, target_prior
 from classifiers.complete import complete
 from classifiers.data import load_pixels
 from classifiers.ensemble import EnsembleSettings, build_member, fold_of, predict_member, train_member
@@ -301,6 +302,18 @@ def test_table_1_has_every_row(ensemble_workspace: Path) -> None:
     assert set(calibration["scalings"]) == {"resnet", "densenet"}
     assert all(len(one["gender"]["bias"]) == 2 for one in calibration["scalings"].values())
     assert sum(calibration["shares_of_unlabelled"]["gender"].values()) == pytest.approx(1)
+
+
+def test_members_disagree_under_the_prior_of_decisions(ensemble_workspace: Path) -> None:
+    """Under that of the unlabelled faces all would be sure that nobody is of a rare class."""
+    folder = ensemble_workspace / "ensemble"
+    told = Predictions.load(folder / "predictions.npz")
+    shares = json.loads((folder / "calibration.json").read_text())["shares_of_unlabelled"]["gender"]
+    even = adjust_prior(told.probabilities["gender"], np.array([shares["female"], shares["male"]]), np.array([0.5, 0.5]))
+    expected = Predictions(told.faces, told.members, {"gender": even}, told.out_of_fold).disagreement("gender")
+    written = pd.read_csv(folder / "faces.csv")["gender_disagreement"]
+    np.testing.assert_allclose(written, expected, atol=2e-3)  # four digits are written, float32 stored
+    assert written.max() > 0
 
 
 def test_gender_is_decided_as_if_both_were_equally_frequent(faces_workspace: Path) -> None:

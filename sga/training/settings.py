@@ -31,6 +31,7 @@ class LossWeights(Settings):
     style: float = Field(0.3, ge=0, description="0 = GA-GAN")
     penalty: float = Field(0.5, ge=0, description="gradient penalty of the discriminator; of r1 it is γ")
     anchor: float = Field(0.0, ge=0, description="the warm start's L1 and perceptual terms go on beside the adversarial ones")
+    anchor_perceptual: float = Field(1.0, ge=0, description="how much of the perceptual term the anchor keeps")
 
 
 class WarmStartSettings(Settings):

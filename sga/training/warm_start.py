@@ -52,20 +52,23 @@ class Anchor:
     encoder: Encoder
     perception: Perception
     settings: WarmStartSettings
+    perceptual: float = 1.0
 
     def __call__(self, fabric: Fabric, generator: nn.Module, real: RealBatch) -> Tensor:
-        """0-d: pixel and perceptual distance between real faces and what the generator makes of their encoded noise."""
-        return self.distances(fabric, generator, real).mean()
+        """0-d: pixel distance, and `perceptual` of the perceptual one, between real faces and what the generator makes of their
+        encoded noise."""
+        return self.distances(fabric, generator, real, self.perceptual).mean()
 
-    def distances(self, fabric: Fabric, generator: nn.Module, real: RealBatch) -> Tensor:
+    def distances(self, fabric: Fabric, generator: nn.Module, real: RealBatch, perceptual: float = 1.0) -> Tensor:
         """(n,) the same, face by face."""
         gender = real.gender.clamp(min=0)
         with fabric.autocast():
             with torch.no_grad():
                 noise = self.encoder(real.images, generator.condition(gender, real.style))  # type: ignore[operator]
             drawn = generator(noise, gender, real.style).float()
-            likeness = self.perception(drawn, real.images)
-        return self.settings.pixel * (drawn - real.images).abs().mean(dim=(1, 2, 3)) + self.settings.perceptual * likeness
+            likeness = self.perception(drawn, real.images) if perceptual > 0 else torch.zeros_like(drawn[:, 0, 0, 0])
+        pixel = (drawn - real.images).abs().mean(dim=(1, 2, 3))
+        return self.settings.pixel * pixel + self.settings.perceptual * perceptual * likeness
 
 
 def prepare_warm_start(
@@ -105,7 +108,7 @@ def prepare_warm_start(
         fabric.barrier()
     load_weights(encoder, weights)
     encoder.to(fabric.device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]
-    return Anchor(encoder, perception, asked)
+    return Anchor(encoder, perception, asked, settings.weights.anchor_perceptual)
 
 
 def _train_warm_start(

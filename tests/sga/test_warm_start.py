@@ -161,6 +161,25 @@ def test_the_anchor_teaches_the_generator_and_not_the_encoder(learnt: Parts) -> 
     assert all(p.grad is None for p in (*parts.encoder.parameters(), *parts.perception.parameters()))
 
 
+def test_an_anchor_may_let_go_of_the_perceptual_term(learnt: Parts) -> None:
+    parts = learnt.copy()
+    assert parts.settings.warm_start is not None
+    real = parts.faces.batch(np.arange(8), torch.device("cpu"))
+    parts.generator.eval()
+    terms = {}
+    for share in (0.0, 0.5, 1.0):
+        torch.manual_seed(0)  # the perceptual distance crops at random
+        anchor = Anchor(parts.encoder, parts.perception, parts.settings.warm_start, share)
+        with torch.no_grad():
+            terms[share] = float(anchor(parts.fabric, parts.generator, real))
+            noise = parts.encoder(real.images, parts.generator.condition(real.gender.clamp(min=0), real.style))
+            drawn = parts.generator(noise, real.gender.clamp(min=0), real.style)
+    pixel = parts.settings.warm_start.pixel * float((drawn - real.images).abs().mean())
+    assert terms[0.0] == pytest.approx(pixel, rel=1e-4)
+    assert terms[0.5] - terms[0.0] == pytest.approx((terms[1.0] - terms[0.0]) / 2, rel=1e-3)
+    assert terms[1.0] > terms[0.0]
+
+
 def test_the_perceptual_distance(learnt: Parts) -> None:
     images = learnt.faces.batch(np.arange(4), torch.device("cpu")).images
     assert float(learnt.perception(images, images).abs().max()) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +24,7 @@ from configs.files import atomic_path, atomic_write_text, write_json
 from configs.settings import Settings
 from labeling.provenance import MISSING_CODE
 from labeling.table import LabelTable
-from labeling.workspace import Workspace, fingerprint
+from labeling.workspace import Workspace, fingerprint, table_fingerprint
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -104,7 +103,7 @@ def tune(
         )
     workspace.begin("quality")
     fabric, folder = launch(settings.launch), workspace.folder("quality")
-    _forget_other_runs(folder, workspace, table, data, settings)
+    _forget_other_runs(workspace, table, keys, codes, settings)
     fold = np.asarray([int(fingerprint(key, settings.seed), 16) % settings.folds for key in keys])
     score = np.zeros(len(labelled), dtype=np.float64)
     with progress_bar(progress) as bar:
@@ -157,12 +156,15 @@ def tune(
     return QualityReport(acceptance, accuracy, correlation)
 
 
-def _forget_other_runs(folder: Path, workspace: Workspace, table: LabelTable, data: FitData, settings: QualitySettings) -> None:
-    """What an interrupted tuning of other labels, faces or settings left must not be taken for this one's."""
+def _forget_other_runs(
+    workspace: Workspace, table: LabelTable, keys: np.ndarray, codes: np.ndarray, settings: QualitySettings
+) -> None:
+    """What an interrupted tuning of other labels, faces, networks or settings left must not be taken for this one's."""
+    folder = workspace.folder("quality")
     idle: Any = {"launch": True, "precision": True, "fit": {"checkpoint_seconds"}}  # they change no network
-    learnt = (workspace.record("sfn") or {}).get("output", "")
-    labels = [hashlib.sha256(values.tobytes()).hexdigest() for values in (*data.codes.values(), data.rows, data.sampling)]
-    inputs = fingerprint(learnt, *table.faces[:1], len(table), *labels, settings.model_dump_json(exclude=idle))
+    made = [(workspace.record(stage) or {}).get("output", "") for stage in ("sfn", "gan")]
+    labels = [f"{key}={code}" for key, code in zip(keys, codes, strict=True)]
+    inputs = fingerprint(*made, table_fingerprint(table, completed=True), *labels, settings.model_dump_json(exclude=idle))
     stamp = folder / "inputs.txt"
     if not stamp.is_file() or stamp.read_text() != inputs:
         for old in [*folder.glob("fold*.npy"), *folder.glob("*.checkpoint.pt")]:

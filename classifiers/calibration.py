@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labeling.predictions import UNSEEN, adjust_prior
 from labeling.provenance import MISSING_CODE
 from labeling.table import LabelTable
 
-__all__ = ["UNSEEN", "Scaling", "adjust_prior", "estimate_prior", "fit_scaling", "sampled_prior", "target_prior"]
-
-UNSEEN = 1e-7
-"""A class without a label has a share of 1e-9 or less in training, one with a single label far more."""
+__all__ = ["Scaling", "estimate_prior", "fit_scaling", "sampled_prior", "target_prior"]
 
 
 @dataclass(frozen=True)
@@ -67,17 +65,6 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     shares: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
     return shares
-
-
-def adjust_prior(probabilities: np.ndarray, training: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """(…, k) probabilities under the class prior `training` (k,), moved to the prior `target` (k,) by Bayes' rule.
-
-    A class that training never met gets 0: nothing is known of it, and what smoothing gives it must not be blown up.
-    """
-    met = training > UNSEEN
-    scaled = probabilities * np.where(met, target / np.where(met, training, 1.0), 0.0)
-    corrected: np.ndarray = scaled / scaled.sum(axis=-1, keepdims=True)
-    return corrected
 
 
 def estimate_prior(probabilities: np.ndarray, training: np.ndarray, steps: int = 200) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from classifiers.calibration import adjust_prior, estimate_prior, fit_scaling, sampled_prior, target_prior
+from classifiers.calibration import estimate_prior, fit_scaling, sampled_prior, target_prior
 from classifiers.data import load_pixels
 from classifiers.ensemble import EnsembleSettings, predict_member, train_member
 from classifiers.report import Table, compare
@@ -19,7 +20,9 @@ from classifiers.runtime import RunLog, launch, progress_bar
 from classifiers.train import balancing
 from configs.errors import InputError, WorkspaceError
 from configs.files import atomic_path, atomic_write_text, write_json
-from labeling.predictions import Predictions
+from labeling.answers import random_sample, store_of
+from labeling.history import Round, append_rounds
+from labeling.predictions import Predictions, adjust_prior
 from labeling.provenance import Source
 from labeling.table import LabelTable
 from labeling.workspace import Workspace, fingerprint, table_fingerprint
@@ -28,6 +31,9 @@ __all__ = ["Completion", "complete"]
 
 _IDLE: Any = {"launch": True, "min_confidence": True, "fit": {"checkpoint_seconds"}}
 """Settings that change no network: another of them must not throw finished ones away."""
+
+_PSEUDO = 20
+"""An estimated class prior counts like so many answers about random faces (a Dirichlet prior)."""
 
 
 @dataclass(frozen=True)
@@ -84,30 +90,31 @@ def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool
                 calibrated[name].append(scaling(everything[name]))
                 single[name][member] = scaling(networks[name])
 
-    probabilities, shares, filled = {}, {}, {}
     averaged = {name: np.stack(calibrated[name], axis=1) for name in names}
     held_out, out_of_fold = _tables(table, names, averaged, single, prior, trained, list(settings.members))
+    # Stored under the prior of decisions: where a class is rare, every member is sure that a face is not of it.
+    decision = {name: target_prior(table, name) for name in names}
+    answers, shares = store_of(workspace.root).all(), {}
     for name in names:
-        shares[name] = _prior_of_unlabelled(table, name, averaged[name].mean(axis=1), prior[name], trained)
-        probabilities[name] = adjust_prior(averaged[name], prior[name], shares[name]).astype(np.float32)
-        filled[name] = _fill(table, name, probabilities[name].mean(axis=1), settings.min_confidence)
+        mean, sample = averaged[name].mean(axis=1), random_sample(answers, name)
+        shares[name] = _prior_of_unlabelled(table, name, mean, prior[name], trained, sample)
+    told = {name: adjust_prior(averaged[name], prior[name], decision[name]).astype(np.float32) for name in names}
+    predictions = Predictions(table.faces, tuple(settings.members), told, trained, decision, shares)
+    filled = {name: _fill(table, name, predictions.natural(name), settings.min_confidence) for name in names}
     if table_fingerprint(workspace.table(), completed=False) != labels:
         raise WorkspaceError(
             f"Expected the labels that the ensemble learnt from in {workspace.labels_path}, found others: they were changed "
             "meanwhile and are kept. Type the same command again to learn from them."
         )
-    predictions = Predictions(table.faces, tuple(settings.members), probabilities, trained)
     predictions.save(folder / "predictions.npz")
-    # Where a class is rare all members are sure that a face is not of it: they disagree under the prior of decisions.
-    even = {name: adjust_prior(averaged[name], prior[name], target_prior(table, name)).astype(np.float32) for name in names}
-    decisions = Predictions(table.faces, tuple(settings.members), even, trained)
-    disagreement = {name: decisions.disagreement(name) for name in names}
+    disagreement = {name: predictions.disagreement(name) for name in names}
     _write_faces(folder / "faces.csv", table, predictions, disagreement)
     table.save(workspace.labels_path)
     held_out.save(folder / "table1")
     out_of_fold.save(folder / "table1-out-of-fold")
     named = {name: dict(zip(table.schema[name].values, map(float, shares[name]), strict=True)) for name in names}
     write_json(folder / "calibration.json", {"scalings": scalings, "shares_of_unlabelled": named})
+    append_rounds(workspace, _rounds(table, names, held_out))
     workspace.finish(
         "ensemble", table_fingerprint(table, completed=True), settings.model_dump(mode="json"), filled=filled, made_from=inputs
     )
@@ -119,12 +126,26 @@ def _write_faces(path: Path, table: LabelTable, predictions: Predictions, disagr
     """For people: what the ensemble says of each face, how surely, and how far its members disagree (0 … 1)."""
     out = pd.DataFrame({"face": table.faces, "file": table.frame["file"], "out_of_fold": predictions.out_of_fold})
     for name in predictions.probabilities:
-        mean = predictions.mean(name)
+        mean = predictions.natural(name)
         out[name] = np.asarray(table.schema[name].values, dtype=object)[mean.argmax(axis=1)]
         out[f"{name}_confidence"] = mean.max(axis=1)
         out[f"{name}_disagreement"] = disagreement[name]
     with atomic_path(path) as temporary:
         out.to_csv(temporary, index=False, float_format="%.4f")
+
+
+def _rounds(table: LabelTable, names: list[str], held_out: Table) -> list[Round]:
+    """One point of every learning curve: the labels learnt from, and the ensemble's score on the held-out ones."""
+    rounds = []
+    for name in names:
+        if name not in held_out.cells:
+            continue
+        metric = "balanced" if table.schema[name].role == "gender" else "accuracy"
+        score = held_out.cells[name]["ensemble"][metric]
+        learnt = table.labelled(name) & ~table.in_split("test")
+        human = int((learnt & (table.sources(name) == Source.HUMAN)).sum())
+        rounds.append(Round(name, int(learnt.sum()), human, metric, score.value, score.low, score.high, score.n))
+    return rounds
 
 
 def _learnable(table: LabelTable) -> list[str]:
@@ -185,19 +206,25 @@ def _train(folder, member, table, pixels, settings, fabric, bar) -> list[Path]: 
         return train_member(folder, member, table, pixels, settings, fabric, on_step)
 
 
-def _prior_of_unlabelled(table: LabelTable, name: str, mean: np.ndarray, prior: np.ndarray, trained: np.ndarray) -> np.ndarray:
-    """(size,) class prior of the faces without a label, by EM; mean: (n, size), the ensemble's probabilities.
+def _prior_of_unlabelled(
+    table: LabelTable, name: str, mean: np.ndarray, prior: np.ndarray, trained: np.ndarray, sample: Mapping[str, int]
+) -> np.ndarray:
+    """(size,) class prior of the faces without a label; mean: (n, size), the ensemble's probabilities; sample: what people said
+    of faces picked at random.
 
     EM on classifiers that know little ends in one class alone. What it says of the labelled faces, whose shares are known,
-    tells how far to trust it: the rest of the trust goes to the labelled faces' own shares.
+    tells how far to trust it: the rest of the trust goes to the labelled faces' own shares. All that is worth `_PSEUDO` answers
+    about random faces, which tell the truth.
     """
+    values = table.schema[name].values
     known = table.labelled(name) & trained
-    counts = np.bincount(table.codes(name)[known], minlength=table.schema[name].size)
+    counts = np.bincount(table.codes(name)[known], minlength=len(values))
     labelled = counts / counts.sum()
     distance = float(np.abs(estimate_prior(mean[known], prior) - labelled).sum() / 2)
     found = estimate_prior(mean[~table.labelled(name)], prior)
-    blended: np.ndarray = (1 - distance) * found + distance * labelled
-    return blended
+    said = np.asarray([sample.get(value, 0) for value in values], dtype=np.float64)
+    blended: np.ndarray = _PSEUDO * ((1 - distance) * found + distance * labelled) + said
+    return blended / blended.sum()
 
 
 def _fill(table: LabelTable, name: str, mean: np.ndarray, min_confidence: float) -> int:

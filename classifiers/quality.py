@@ -55,12 +55,14 @@ class QualitySettings(Settings):
 @dataclass(frozen=True)
 class LabelledFaces:
     """Generated faces that people judged: images (n, size, size, 3) uint8, codes (n,) int64 of the schema's quality, keys (n,)
-    text, by which labels fall into folds, and gender (n,) int64 codes that were asked for."""
+    text, by which labels fall into folds, gender (n,) int64 codes that were asked for, and weight (n,) > 0, how many faces of
+    the generator's ordinary output each one stands for; None = 1."""
 
     images: np.ndarray
     codes: np.ndarray
     keys: np.ndarray
     gender: np.ndarray
+    weight: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -130,10 +132,14 @@ def tune(
     gender = np.concatenate([table.codes(asked.name), np.zeros(0, np.int64) if generated is None else generated.gender])[
         labelled
     ]
-    acceptance = calibrate(score, codes, quality[0].values, settings.precision, gender, asked.values, fold)
+    # A label teaches as much wherever it was asked for; what passes how often is said of the ordinary output.
+    weight = np.ones(len(labelled))
+    if generated is not None and generated.weight is not None:
+        weight[labelled >= len(table)] = generated.weight
+    acceptance = calibrate(score, codes, quality[0].values, settings.precision, gender, asked.values, fold, weight)
     if fresh is not None:
         logits, _ = describe(network, fresh.images, np.arange(len(fresh.images)), fabric)
-        acceptance = rescale(acceptance, score, gender, _score(table, name, logits), fresh.gender, asked.values)
+        acceptance = rescale(acceptance, score, gender, _score(table, name, logits), fresh.gender, asked.values, weight)
     before, _, sfn_settings = load_sfn(workspace.folder("sfn") / "network.safetensors")
     accuracy, correlation = _compare(table, data.pixels, before, network, fabric)
     save_sfn(folder / "judge.safetensors", network, table.schema, sfn_settings)

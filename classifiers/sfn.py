@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from classifiers.backbones import Backbone, build_backbone
-from classifiers.calibration import UNSEEN, sampled_prior, target_prior
+from classifiers.calibration import sampled_prior, target_prior
 from classifiers.data import Pictures, load_pixels
 from classifiers.ensemble import MemberSettings
 from classifiers.heads import probabilities
@@ -33,6 +33,7 @@ from classifiers.train import (
 from configs.errors import UserError, WorkspaceError
 from configs.files import atomic_path
 from configs.settings import Settings
+from labeling.predictions import UNSEEN
 from labeling.schema import Schema
 from labeling.table import LabelTable
 from labeling.workspace import Workspace, fingerprint, table_fingerprint

@@ -5,6 +5,7 @@ UserError
 ├── InputError       files, labels or numbers handed in are wrong
 ├── WorkspaceError   a workspace lacks a stage, or holds another schema or other faces
 ├── ModelError       a model folder is missing a file, was tampered with or is of another version
+├── StudioError      Label Studio is not there, refuses, or answers what was not expected
 ├── MissingExtra     an optional package is not installed
 ├── DivergedError    a training run left the finite numbers
 └── ExhaustedError   a face never passed the judge
@@ -19,6 +20,7 @@ __all__ = [
     "InputError",
     "MissingExtra",
     "ModelError",
+    "StudioError",
     "UserError",
     "WorkspaceError",
 ]
@@ -42,6 +44,14 @@ class WorkspaceError(UserError):
 
 class ModelError(UserError):
     """A model folder is missing a file, was tampered with or is of another version."""
+
+
+class StudioError(UserError):
+    """Label Studio is not there, refuses, or answers what was not expected. gone: the project was deleted on the server."""
+
+    def __init__(self, message: str, *, gone: bool = False) -> None:
+        super().__init__(message)
+        self.gone = gone
 
 
 class MissingExtra(UserError):  # noqa: N818 - says what is wrong, as its siblings do

@@ -171,6 +171,13 @@ class LabelTable:
         self.frame.loc[rows, f"{name}_source"] = np.int8(source)
         return len(rows)
 
+    def clear(self, name: str, rows: np.ndarray) -> None:
+        """Empty cells of one attribute, whoever filled them: for a label that was taken back. rows: (k,) int64."""
+        self.schema[name]
+        self.frame.loc[rows, name] = pd.NA
+        self.frame.loc[rows, f"{name}_confidence"] = np.float32(np.nan)
+        self.frame.loc[rows, f"{name}_source"] = np.int8(Source.MISSING)
+
     # -- files -------------------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:

@@ -99,6 +99,18 @@ class Workspace:
             },
         )
 
+    def relabelled(self, table: LabelTable) -> bool:
+        """Save labels that people changed, and renew the record of the faces, so that the stages made from other labels show
+        stale. Returns whether anything was written: the same table again changes no byte."""
+        changed = not table.frame.equals(self.table().frame)
+        if changed:
+            table.save(self.labels_path)
+        record, output = self.record("faces"), table_fingerprint(table, completed=False)
+        stale = record is not None and record["output"] != output  # also after a crash between the two files
+        if record is not None and stale:
+            write_json(self.folder("faces") / "stage.json", {**record, "output": output, "relabelled": _now()})
+        return changed or stale
+
     def _inputs(self, stage: str) -> dict[str, str]:
         return {need: (self.record(need) or {}).get("output", "") for need in STAGES[stage].needs}
 

@@ -1,12 +1,10 @@
-"""Faces for people to judge, and the way back: each is named by (seed, index, gender), so a label outlives its picture."""
+"""Faces for people to judge, and the judge that learns from what they say."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 
@@ -15,18 +13,15 @@ from classifiers.sfn import load_sfn
 from configs.errors import InputError
 from configs.files import atomic_path
 from labeling.provenance import MISSING_CODE
-from labeling.schema import Attribute
 from labeling.workspace import Workspace
 from sga.export.model import ExportSettings, build_model_folder
 from sga.generation.face_model import FaceModel
 from sga.generation.sheet import Cell, contact_sheet
+from sga.quality_asked import take_in_answers
+from sga.quality_labels import Key, Label, gather, put_aside, read_labels, write_labels
 
-__all__ = ["Drawn", "draft_model", "draw_for_labels", "labels_taken_in", "tune_judge"]
+__all__ = ["Drawn", "draft_model", "draw_faces", "draw_for_labels", "labels_taken_in", "tune_judge"]
 
-Key: TypeAlias = tuple[int, int, str]
-_COLUMNS = ("seed", "index", "gender")
-_GENERATOR = "generator"
-"""Column that names the generator which drew a face. It may be left out: then the labels are of the one that is here now."""
 _SHEET = 49
 _FRESH = 512
 """Unlabelled faces on which the judge's thresholds are set."""
@@ -64,12 +59,12 @@ def draw_for_labels(workspace: Workspace, count: int, seed: int) -> Drawn:
     model = draft_model(workspace)
     folder = workspace.folder("quality")
     path = folder / f"to-label-{seed}.csv"
-    quality = model.spec.quality
-    if path.is_file() and any(row[quality.name] for row in _read(path, quality, model.spec.gender)):
+    made, schema = workspace.require("gan")["output"], workspace.table().schema
+    if path.is_file() and any(label.level for faces in read_labels(path, schema, made).values() for label in faces.values()):
         raise InputError(f"Expected no labels in {path} yet, found some. Type another --seed, and label those faces too.")
     keys = [(seed, index, model.spec.gender.values[index % model.spec.gender.size]) for index in range(count)]
-    images = _draw(model, keys)
-    _write(path, quality, dict.fromkeys(keys, ""), workspace.require("gan")["output"])
+    images = draw_faces(model, keys)
+    write_labels(path, model.spec.quality, {made: dict.fromkeys(keys, Label(""))})
     sheets = []
     for start in range(0, count, _SHEET):
         part = range(start, min(count, start + _SHEET))
@@ -82,101 +77,52 @@ def draw_for_labels(workspace: Workspace, count: int, seed: int) -> Drawn:
 
 
 def tune_judge(workspace: Workspace, settings: QualitySettings, labels: list[Path], *, progress: bool = True) -> QualityReport:
-    """Take in the labels of CSV files (kept in `quality/labels.csv`, newest wins), draw their faces again and tune the judge.
+    """Take in the labels of CSV files and those pulled from Label Studio (kept in `quality/labels.csv`, see `gather`), draw
+    their faces again and tune the judge.
 
     Raises:
         InputError: a file without the columns seed, index, gender and quality, with an unknown value, or of another generator.
     """
-    made = workspace.require("gan")
+    take_in_answers(workspace)
+    known = gather(workspace, labels)
+    put_aside(workspace)
+    if not known:
+        return tune(workspace, settings, progress=progress)
     schema = workspace.table().schema
     quality, gender = schema.with_role("quality")[0], schema.with_role("gender")[0]
-    kept = workspace.folder("quality") / "labels.csv"
-    known: dict[Key, str] = {}
-    for path in [*([kept] if kept.is_file() else []), *labels]:
-        rows = _read(path, quality, gender)
-        other = sorted({row.get(_GENERATOR) or made["output"] for row in rows} - {made["output"]})
-        if other and path == kept:  # the same seeds draw other faces now
-            kept.replace(kept.with_name(f"labels-{other[0]}.csv"))
-            continue
-        if other:
-            raise InputError(
-                f"Expected labels of this workspace's generator ({made['output']}) in {path}, found those of {other[0]}, which "
-                f"drew other faces. Type: sga quality draw --seed NUMBER --workspace {workspace.root}, and label those."
-            )
-        known |= {(int(row["seed"]), int(row["index"]), row["gender"]): row[quality.name] for row in rows if row[quality.name]}
-    generated = fresh = None
-    if known:
-        keys = sorted(known)
-        images = _draw(draft_model(workspace), keys)
-        _write(kept, quality, {key: known[key] for key in keys}, made["output"])
-        codes = np.asarray([quality.code(known[key]) for key in keys], dtype=np.int64)
-        names = np.asarray(["/".join(map(str, key)) for key in keys], dtype=object)
-        asked = np.asarray([gender.code(key[2]) for key in keys], dtype=np.int64)
-        generated = LabelledFaces(images, codes, names, asked)
-        others = [(_FRESH_SEED, index, gender.values[index % gender.size]) for index in range(_FRESH)]
-        codes, asked = np.full(_FRESH, MISSING_CODE), np.arange(_FRESH) % gender.size
-        fresh = LabelledFaces(_draw(draft_model(workspace), others), codes, np.arange(_FRESH).astype(str), asked)
+    keys, model = sorted(known), draft_model(workspace)
+    write_labels(_kept(workspace), quality, {workspace.require("gan")["output"]: {key: known[key] for key in keys}})
+    generated = LabelledFaces(
+        draw_faces(model, keys),
+        np.asarray([quality.code(known[key].level) for key in keys], dtype=np.int64),
+        np.asarray(["/".join(map(str, key)) for key in keys], dtype=object),
+        np.asarray([gender.code(key[2]) for key in keys], dtype=np.int64),
+        np.asarray([known[key].weight for key in keys], dtype=np.float64),
+    )
+    others = [(_FRESH_SEED, index, gender.values[index % gender.size]) for index in range(_FRESH)]
+    codes, asked = np.full(_FRESH, MISSING_CODE), np.arange(_FRESH) % gender.size
+    fresh = LabelledFaces(draw_faces(model, others), codes, np.arange(_FRESH).astype(str), asked)
     return tune(workspace, settings, generated, fresh, progress=progress)
 
 
 def labels_taken_in(workspace: Workspace, labels: list[Path]) -> bool:
-    """Whether `quality/labels.csv` holds every label of the CSV files: the judge has learnt from them.
+    """Whether `quality/labels.csv` holds every label of the CSV files and of Label Studio: the judge has learnt from them.
 
     Raises:
         InputError: as `tune_judge`.
     """
-    schema = workspace.table().schema
-    quality, gender = schema.with_role("quality")[0], schema.with_role("gender")[0]
-    kept = workspace.folder("quality") / "labels.csv"
-
-    def cells(path: Path) -> set[tuple[str, ...]]:
-        rows = _read(path, quality, gender)
-        return {(row["seed"], row["index"], row["gender"], row[quality.name]) for row in rows if row[quality.name]}
-
-    known = cells(kept) if kept.is_file() else set()
-    return all(cells(path) <= known for path in labels)
+    take_in_answers(workspace)
+    made, kept = workspace.require("gan")["output"], _kept(workspace)
+    known = read_labels(kept, workspace.table().schema, made).get(made, {}) if kept.is_file() else {}
+    return gather(workspace, labels) == known
 
 
-def _draw(model: FaceModel, keys: list[Key]) -> np.ndarray:
+def _kept(workspace: Workspace) -> Path:
+    return workspace.folder("quality") / "labels.csv"
+
+
+def draw_faces(model: FaceModel, keys: Sequence[Key]) -> np.ndarray:
     """(n, size, size, 3) uint8: the first attempt of each face, unjudged."""
     latents = [model.draw(seed, index, 0, gender) for seed, index, gender in keys]
     genders = [one.gender for one in latents]
     return model.render(np.stack([one.noise for one in latents]), genders, np.stack([one.style for one in latents]))
-
-
-def _write(path: Path, quality: Attribute, labels: Mapping[Key, str], generator: str) -> None:
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle)
-        writer.writerow([*_COLUMNS, quality.name, _GENERATOR])
-        writer.writerows([*key, label, generator] for key, label in labels.items())
-
-
-def _read(path: Path, quality: Attribute, gender: Attribute) -> list[dict[str, str]]:
-    """The rows of a CSV, their cells checked."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle, restval="")
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"Expected a CSV of labels at {path}, found none that can be read ({error}). Check the path."
-        ) from error
-    wanted = {*_COLUMNS, quality.name}
-    if not wanted <= set(reader.fieldnames or []):
-        raise InputError(
-            f"Expected the columns {', '.join([*_COLUMNS, quality.name])} in {path}, "
-            f"found {', '.join(reader.fieldnames or ['none'])}. Type: sga quality draw, which writes such a file."
-        )
-    for number, row in enumerate(rows, start=2):
-        place = f"row {number} of {path}"
-        if not (row["seed"].isdecimal() and row["index"].isdecimal()) or int(row["seed"]) >= 2**64:
-            raise InputError(
-                f"Expected whole numbers for seed and index in {place}, found {row['seed']!r}, {row['index']!r}. "
-                "Correct that row."
-            )
-        for attribute, value in ((gender, row["gender"]), (quality, row[quality.name] or quality.values[0])):
-            try:
-                attribute.code(value)
-            except InputError as error:
-                raise InputError(f"{error} (in {place})") from None
-    return rows

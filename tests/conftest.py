@@ -1,4 +1,5 @@
-"""What tests of all packages share: the real faces where there are some, and a small workspace taken through every stage.
+"""What tests of all packages share: the real faces where there are some, a small workspace taken through every stage, and a
+real Label Studio.
 
 The stages are real and tiny: 64-px sample faces, networks of a few thousand weights, a handful of steps. A stage's fixture is
 a folder that several tests read: whoever changes one copies it first, with `copy_of`.
@@ -7,12 +8,17 @@ a folder that several tests read: whoever changes one copies it first, with `cop
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from labeling.studio.client import StudioClient
+    from labeling.studio.server import LocalServer
 
 BESIDE = Path(__file__).parents[2] / "shared" / "data"
 SIZE, COUNT = 64, 160
@@ -121,6 +127,49 @@ def gan_workspace(sfn_workspace: Path, tmp_path_factory: pytest.TempPathFactory)
     root = _copy(sfn_workspace, tmp_path_factory)
     assert train(Workspace(root), GanSettings.model_validate(GAN), progress=False).finished
     return root
+
+
+@pytest.fixture(scope="session")
+def studio_executable() -> Path:
+    """The program label-studio, installed into a cache folder if need be; without it, tests are skipped."""
+    install = runpy.run_path(str(Path(__file__).with_name("studio_install.py")))
+    try:
+        return Path(install["executable"]())
+    except install["NotInstalledError"] as error:
+        pytest.skip(f"Label Studio is not installed and cannot be: {error}")
+
+
+@pytest.fixture(scope="session")
+def studio_template(studio_executable: Path) -> Path:
+    """A migrated data folder to hand to `LocalServer.start`, which spares a minute."""
+    install = runpy.run_path(str(Path(__file__).with_name("studio_install.py")))
+    try:
+        return Path(install["template"](studio_executable))
+    except install["NotInstalledError"] as error:
+        pytest.skip(f"Label Studio cannot make its database: {error}")
+
+
+@pytest.fixture(scope="session")
+def studio_server(
+    studio_executable: Path, studio_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalServer]:
+    """A Label Studio that may read the pictures of every test's folder. Each test makes projects of its own."""
+    pytest.importorskip("label_studio_sdk")
+    from labeling.studio.server import LocalServer
+    from labeling.workspace import Workspace
+
+    space = Workspace(tmp_path_factory.getbasetemp())
+    with LocalServer.start(space, executable=studio_executable, template=studio_template) as server:
+        yield server
+
+
+@pytest.fixture
+def studio(studio_server: LocalServer) -> Iterator[StudioClient]:
+    """A client of the shared server."""
+    from labeling.studio.client import StudioClient
+
+    with StudioClient(studio_server.connection) as client:
+        yield client
 
 
 def _copy(workspace: Path, factory: pytest.TempPathFactory) -> Path:

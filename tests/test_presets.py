@@ -10,6 +10,7 @@ import yaml
 
 import configs
 from classifiers.ensemble import EnsembleSettings
+from classifiers.oracle import OracleSettings
 from classifiers.quality import QualitySettings
 from classifiers.sfn import SfnSettings
 from configs.errors import ConfigError
@@ -27,6 +28,7 @@ CLASSES: dict[str, type[Settings]] = {
     "ensemble": EnsembleSettings,
     "export": ExportSettings,
     "gan": GanSettings,
+    "oracle": OracleSettings,
     "quality": QualitySettings,
     "run": PipelineSettings,
     "samples": SampleSettings,
@@ -36,6 +38,7 @@ COMMANDS = {
     "ensemble": ("complete", "--preset"),
     "export": ("export", "--preset"),
     "gan": ("train", "--preset"),
+    "oracle": ("label", "simulate", "--preset"),
     "quality": ("quality", "tune", "--preset"),
     "run": ("run",),
     "sfn": ("sfn", "--preset"),
@@ -75,6 +78,7 @@ def test_set_reaches_the_settings(stage: str) -> None:
         "ensemble": ("fit.batch", 8),
         "export": ("max_attempts", 5),
         "gan": ("weights.gender", 0.7),
+        "oracle": ("features.fit.batch", 8),
         "quality": ("folds", 3),
         "run": ("labels", "labels.csv"),
         "sfn": ("fit.augment.rotate", 3.0),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sga.cli.options import DEFAULT_WORKSPACE, DryRun, Overrides, WorkspaceOption, show_settings
+from sga.cli.progress import progress_of
 
 __all__ = ["ingest"]
 
@@ -79,20 +78,7 @@ def ingest(
     if dry_run:
         show_settings(settings)
         return
-    with _progress() as progress:
+    with progress_of("faces") as progress:
         report = stage(paths or (), workspace, settings, labels=labels or (), progress=progress)
     typer.echo(report.text())
     typer.echo(f"\nNext: sga complete --workspace {workspace}")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, on a terminal only."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("faces"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("faces", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

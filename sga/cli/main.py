@@ -30,8 +30,24 @@ class QualityGroup(LazyGroup):
     """Teach the judge which faces are good."""
 
     table: ClassVar[Table] = {
-        "draw": ("sga.cli.quality", "draw", "Draw faces for people to label."),
+        "draw": ("sga.cli.quality", "draw", "Draw faces for people to label, on sheets with a CSV."),
+        "push": ("sga.cli.quality", "push", "Send generated faces to Label Studio."),
+        "pull": ("sga.cli.quality", "pull", "Fetch what people said of them."),
         "tune": ("sga.cli.quality", "tune", "Finetune the judge on quality labels and calibrate it."),
+    }
+
+
+class LabelGroup(LazyGroup):
+    """People label the faces that matter most, in Label Studio."""
+
+    table: ClassVar[Table] = {
+        "studio": ("sga.cli.label_studio", "studio", "Start a local Label Studio, or check another one."),
+        "push": ("sga.cli.label_push", "push", "Pick faces and send them."),
+        "pull": ("sga.cli.label_pull", "pull", "Fetch what people said."),
+        "status": ("sga.cli.label_status", "status", "Show labels, queue and learning curve."),
+        "audit": ("sga.cli.label_audit", "audit", "Find suspicious labels and have them reviewed."),
+        "backend": ("sga.cli.label_backend", "backend", "Serve fresh predictions to the page; retrain after new labels."),
+        "simulate": ("sga.cli.label_simulate", "simulate", "Measure label efficiency with a simulated annotator."),
     }
 
 
@@ -42,6 +58,7 @@ class RootGroup(LazyGroup):
         "generate": ("sga.cli.generate", "generate", "Draw faces of a gender, again until the judge is content."),
         "samples": ("sga.cli.samples", "samples", "Draw sample faces with known labels."),
         "ingest": ("sga.cli.ingest", "ingest", "Take faces and their partial labels into a workspace."),
+        "label": LabelGroup,
         "complete": ("sga.cli.complete", "complete", "Train the ensemble and fill in missing labels."),
         "sfn": ("sga.cli.sfn", "sfn", "Train the style feature network."),
         "train": ("sga.cli.train", "train", "Train the generator."),

@@ -1,15 +1,20 @@
-"""`sga quality draw` and `sga quality tune`."""
+"""`sga quality draw`, `push`, `pull` and `tune`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from sga.cli.label_studio import TokenOption, UrlOption
 from sga.cli.options import DEFAULT_WORKSPACE, DryRun, Overrides, WorkspaceOption, show_settings
+from sga.cli.progress import progress_of
 
-__all__ = ["draw", "tune"]
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+__all__ = ["draw", "pull", "push", "tune"]
 
 
 def draw(
@@ -28,6 +33,61 @@ def draw(
     )
 
 
+def push(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    count: Annotated[int, typer.Option(help="Faces that shall wait for an answer; as many as are missing are sent.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other faces.")] = 0,
+    layout: Annotated[
+        Literal["single", "wall"], typer.Option(help="One face a task with hotkeys, or a wall of 24 faces.")
+    ] = "single",
+    url: UrlOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Send generated faces to Label Studio: near the judge's threshold, of all styles, and some at random."""
+    from classifiers.runtime import progress_bar
+    from labeling.studio.client import StudioClient
+    from labeling.studio.connection import find_connection
+    from labeling.workspace import Workspace
+    from sga.quality_queue import push_faces
+
+    space = Workspace(workspace)
+    with StudioClient(find_connection(space, url, token)) as client, progress_bar() as bar:
+        bars: dict[str, TaskID] = {}
+
+        def on_progress(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                bars[what] = bar.add_task(what, total=total, note="")
+            bar.update(bars[what], completed=done, total=total)
+
+        pushed = push_faces(client, space, count, seed, layout, on_progress)
+    for line in pushed.lines():
+        typer.echo(line)
+    typer.echo(f"Next, when some are answered: sga quality pull --workspace {workspace}")
+
+
+def pull(workspace: WorkspaceOption = DEFAULT_WORKSPACE, url: UrlOption = None, token: TokenOption = None) -> None:
+    """Fetch what people said of generated faces; sga quality tune learns from it."""
+    from labeling.studio.client import StudioClient
+    from labeling.studio.connection import find_connection
+    from labeling.studio.projects import projects_of
+    from labeling.studio.pull import pull as fetch
+    from labeling.workspace import Workspace
+    from sga.quality_asked import pulled
+
+    space = Workspace(workspace)
+    connection = find_connection(space, url, token)
+    projects = projects_of(space, connection.server, purpose="quality")
+    with StudioClient(connection) as client, progress_of("tasks") as progress:
+        report = fetch(client, space, projects, progress)
+    told = pulled(space)
+    for line in (*report.lines(), *told.lines()):
+        typer.echo(line)
+    if told.labels:
+        typer.echo(f"Next: sga quality tune --workspace {workspace}")
+    else:
+        typer.echo(f"Next: label some in Label Studio (sga quality push --workspace {workspace} sends more), and pull again.")
+
+
 def tune(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     labels: Annotated[
@@ -37,17 +97,25 @@ def tune(
     overrides: Overrides = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Finetune the judge with quality labels, of generated faces and of the label table, and calibrate what is accepted."""
+    """Finetune the judge with quality labels, of generated faces and of the label table, and calibrate what is accepted.
+
+    What sga quality pull fetched is taken in without being named.
+    """
     from classifiers.quality import QualitySettings
     from configs import load_settings
     from labeling.workspace import Workspace
     from sga.quality import tune_judge
+    from sga.quality_labels import of_other_generators
 
     settings = load_settings(QualitySettings, "quality", preset, overrides or ())
     if dry_run:
         show_settings(settings)
         return
-    report = tune_judge(Workspace(workspace), settings, labels or [])
+    space = Workspace(workspace)
+    report = tune_judge(space, settings, labels or [])
+    others = of_other_generators(space)
+    if others:
+        typer.echo(f"{others} labels from Label Studio are of another generator: kept, not used.")
     typer.echo(report.accuracy.markdown())
     for name, rate in report.acceptance.rates.items():
         typer.echo(f"{name}: " + ", ".join(f"{key} {value:.3f}" for key, value in rate.items()))

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from classifiers.calibration import Scaling, adjust_prior, estimate_prior, fit_scaling
+from classifiers.calibration import Scaling, estimate_prior, fit_scaling
+from labeling.predictions import adjust_prior
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

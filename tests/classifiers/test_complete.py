@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from classifiers.calibration import adjust_prior, target_prior
+from classifiers.calibration import target_prior
 from classifiers.complete import complete
 from classifiers.data import load_pixels
 from classifiers.ensemble import EnsembleSettings, build_member, fold_of, predict_member, train_member
@@ -18,6 +18,8 @@ from classifiers.heads import probabilities
 from classifiers.report import Table
 from classifiers.runtime import launch
 from configs.errors import InputError
+from labeling.answers import Answer, store_of
+from labeling.history import read_rounds
 from labeling.predictions import Predictions
 from labeling.provenance import Source
 from labeling.table import LabelTable
@@ -111,7 +113,7 @@ def test_completion_fills_the_missing_and_nothing_else(faces_workspace: Path, en
         assert after.codes(name)[known].tolist() == before.codes(name)[known].tolist()
         assert after.sources(name)[known].tolist() == before.sources(name)[known].tolist()
         assert (after.sources(name)[~known] == Source.COMPLETED).all()
-        mean = told.mean(name)
+        mean = told.natural(name)
         np.testing.assert_allclose(mean.sum(axis=1), 1, atol=2e-3)
         np.testing.assert_allclose(after.confidence(name)[~known], mean[~known].max(axis=1), atol=2e-3)
         assert (after.codes(name)[~known] == mean[~known].argmax(axis=1)).mean() > 0.97  # stored in half precision
@@ -131,6 +133,34 @@ def test_weak_networks_do_not_fill_in_one_value_alone(
     assert float(table.confidence("hair_color")[filled].mean()) < 0.7
 
 
+def test_people_who_looked_at_random_faces_know_the_shares_best(
+    ensemble_workspace: Path, settings: EnsembleSettings, copy_of: Callable[[Path], Path]
+) -> None:
+    space = Workspace(copy_of(ensemble_workspace))
+    table = space.table()
+    estimated = Predictions.load(space.folder("ensemble") / "predictions.npz").shares["gender"]
+    faces = table.faces[~table.labelled("gender")][:40]
+    rows = [
+        Answer(
+            **{"server": "http://one", "project": 1, "task": number, "annotation": number, "key": face, "attribute": "gender"},
+            **{
+                "purpose": "label",
+                "state": "answer",
+                "value": "male" if number < 4 else "female",
+                "reason": "",
+                "annotator": "ann",
+            },
+            **{"created": "2026", "updated": "2026", "lead_time": None, "predicted": None, "confidence": None},
+            **{"model_version": None, "strategy": "random" if number < 30 else "combined", "round": 1},
+        )
+        for number, face in enumerate(faces)
+    ]
+    store_of(space.root).append(rows)
+    done = complete(space, settings, progress=False)
+    expected = (20 * estimated + np.array([26, 4])) / 50  # the ten that were picked on purpose tell nothing of the shares
+    np.testing.assert_allclose(list(done.shares["gender"].values()), expected, atol=1e-6)
+
+
 def test_human_cells_stay_and_completed_ones_are_filled_again(
     ensemble_workspace: Path, settings: EnsembleSettings, copy_of: Callable[[Path], Path]
 ) -> None:
@@ -142,7 +172,7 @@ def test_human_cells_stay_and_completed_ones_are_filled_again(
     table.fill("hair_color", completed[1:], other[1:], Source.COMPLETED, 0.01)  # nonsense
     said = table.codes("hair_color")[completed[0]]
     table.save(space.labels_path)
-    told = Predictions.load(space.folder("ensemble") / "predictions.npz").mean("hair_color").max(axis=1)
+    told = Predictions.load(space.folder("ensemble") / "predictions.npz").natural("hair_color").max(axis=1)
     least = float(np.median(told[completed]))
     wanted = settings.model_copy(update={"min_confidence": least})
     done = complete(space, wanted, progress=False)
@@ -309,11 +339,34 @@ def test_members_disagree_under_the_prior_of_decisions(ensemble_workspace: Path)
     folder = ensemble_workspace / "ensemble"
     told = Predictions.load(folder / "predictions.npz")
     shares = json.loads((folder / "calibration.json").read_text())["shares_of_unlabelled"]["gender"]
-    even = adjust_prior(told.probabilities["gender"], np.array([shares["female"], shares["male"]]), np.array([0.5, 0.5]))
-    expected = Predictions(told.faces, told.members, {"gender": even}, told.out_of_fold).disagreement("gender")
+    assert told.decision["gender"].tolist() == [0.5, 0.5]
+    np.testing.assert_allclose(told.shares["gender"], [shares["female"], shares["male"]])
+    expected = told.disagreement("gender")
     written = pd.read_csv(folder / "faces.csv")["gender_disagreement"]
     np.testing.assert_allclose(written, expected, atol=2e-3)  # four digits are written, float32 stored
     assert written.max() > 0
+
+
+def test_a_round_is_a_point_of_the_learning_curve(
+    ensemble_workspace: Path, settings: EnsembleSettings, copy_of: Callable[[Path], Path]
+) -> None:
+    space = Workspace(copy_of(ensemble_workspace))
+    table, scores = space.table(), Table.load(space.folder("ensemble") / "table1.json")
+    rounds = {one.attribute: one for one in read_rounds(space)}
+    assert list(rounds) == list(scores.cells)
+    for name, one in rounds.items():
+        learnt = table.labelled(name) & ~table.in_split("test")
+        assert (one.labels, one.human) == (int(learnt.sum()), 0)
+        assert one.metric == ("balanced" if name == "gender" else "accuracy")
+        assert one.value == scores.cells[name]["ensemble"][one.metric].value
+    complete(space, settings, progress=False)  # nothing new to learn from: no new point
+    assert len(read_rounds(space)) == len(rounds)
+    row = np.flatnonzero(~table.labelled("gender") & ~table.in_split("test"))[:1]
+    table.fill("gender", row, np.array([1]), Source.HUMAN)
+    table.save(space.labels_path)
+    complete(space, settings, progress=False)
+    latest = [one for one in read_rounds(space) if one.attribute == "gender"][-1]
+    assert (latest.labels, latest.human) == (rounds["gender"].labels + 1, 1)
 
 
 def test_gender_is_decided_as_if_both_were_equally_frequent(faces_workspace: Path) -> None:

@@ -102,6 +102,42 @@ def test_rates_are_of_thresholds_that_never_saw_the_label() -> None:
     assert np.mean(same) > np.mean(crossed) + 0.04
 
 
+def test_a_label_of_weight_three_counts_as_three_labels() -> None:
+    rng = np.random.default_rng(2)
+    gender, fold, weight = np.tile([0, 1], 120), np.arange(240) // 2 % 4, rng.integers(1, 4, 240)
+    score = rng.random(240)
+    codes = np.digitize(score + rng.normal(0, 0.3, 240), [0.3, 0.7])
+    columns = (score, codes, gender, fold)
+
+    def found(columns: Any, weight: np.ndarray | None) -> Any:
+        score, codes, gender, fold = columns
+        told = calibrate(score, codes, VALUES, 0.9, gender, ("female", "male"), fold, weight)
+        return told, rescale(told, score, gender, fresh, np.tile([0, 1], 200), ("female", "male"), weight)
+
+    fresh = rng.random(400)
+    weighted, moved = found(columns, weight.astype(float))
+    repeated, as_moved = found([column.repeat(weight) for column in columns], None)
+    for name in ("threshold", "by_gender", "levels", "levels_by_gender"):
+        assert getattr(weighted, name) == getattr(repeated, name)
+    assert moved.by_gender == pytest.approx(as_moved.by_gender)
+    for name, rate in weighted.rates.items():
+        assert rate == pytest.approx(repeated.rates[name])
+    assert sum(weighted.labels.values()) == 240
+    assert found(columns, np.full(240, 4.0))[0] == found(columns, None)[0]
+    assert weighted.threshold != found(columns, None)[0].threshold
+
+
+def test_labels_of_very_different_weight_are_no_ground_for_a_threshold() -> None:
+    gender, score = np.repeat([0, 1], 40), np.tile(np.linspace(0, 1, 40), 2)
+    codes, weight = np.tile(np.repeat([0, 2], 20), 2), np.ones(80)
+    score[40:] /= 2  # the men's own threshold is half as high
+    own = calibrate(score, codes, VALUES, 0.9, gender, ("female", "male"), weight=weight)
+    assert own.by_gender["male"] < own.by_gender["female"] / 1.5
+    weight[40:50] = 50.0  # ten of forty say nearly all
+    few = calibrate(score, codes, VALUES, 0.9, gender, ("female", "male"), weight=weight)
+    assert few.by_gender["male"] == few.threshold
+
+
 @pytest.fixture(scope="module")
 def settings(tiny_settings: dict[str, dict[str, Any]]) -> QualitySettings:
     return QualitySettings.model_validate(tiny_settings["quality"])

@@ -1,14 +1,18 @@
-"""Pictures and label files, made on the spot."""
+"""Pictures, label files and answers, made on the spot."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from labeling.answers import Answer, instant
 
 
 def _picture(seed: int, size: int = 96) -> Image.Image:
@@ -46,5 +50,23 @@ def table_file(tmp_path: Path) -> Callable[..., Path]:
         with path.open("w", encoding="utf-8", newline="") as handle:
             csv.writer(handle).writerows([header, *rows])
         return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def said() -> Callable[..., Answer]:
+    """`said(key, value, minute=0, by="ann", **fields)`: an answer about gender, given at a minute past eight."""
+
+    def make(key: str, value: str | None, minute: int = 0, by: str = "ann", **fields: Any) -> Answer:
+        time = instant(datetime(2026, 11, 21, 8, minute, tzinfo=UTC))
+        number = sum(key.encode())  # an annotation of its own for every face and annotator
+        whole: dict[str, Any] = {
+            **{"server": "http://one", "project": 1, "task": number, "annotation": 1000 * sum(by.encode()) + number},
+            **{"key": key, "attribute": "gender", "purpose": "label", "state": "answer", "value": value, "reason": ""},
+            **{"annotator": by, "created": time, "updated": time, "lead_time": None, "predicted": None},
+            **{"confidence": None, "model_version": None, "strategy": "random", "round": 1},
+        }
+        return Answer(**whole | fields)
 
     return make

@@ -13,7 +13,9 @@ def some(n: int = 5) -> Predictions:
     rng = np.random.default_rng(0)
     told = {name: rng.dirichlet(np.ones(k), size=(n, 2)).astype(np.float32) for name, k in (("gender", 2), ("hair", 12))}
     faces = np.array([f"{i:064x}" for i in range(n)], dtype=object)
-    return Predictions(faces, ("resnet", "densenet"), told, np.arange(n) % 2 == 0)
+    even = {name: np.full(one.shape[2], 1 / one.shape[2]) for name, one in told.items()}
+    shares = {name: rng.dirichlet(np.ones(one.shape[2])) for name, one in told.items()}
+    return Predictions(faces, ("resnet", "densenet"), told, np.arange(n) % 2 == 0, even, shares)
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -28,6 +30,8 @@ def test_round_trip(tmp_path: Path) -> None:
         assert read.probabilities[name].dtype == np.float32
         np.testing.assert_allclose(read.probabilities[name], told, atol=5e-4)
         np.testing.assert_allclose(read.mean(name), told.mean(axis=1), atol=5e-4)
+        np.testing.assert_allclose(read.decision[name], wrote.decision[name])
+        np.testing.assert_allclose(read.natural(name), wrote.natural(name), atol=2e-3)
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.npz"]
 
 
@@ -58,6 +62,30 @@ def test_objects_are_not_unpickled(tmp_path: Path) -> None:
     with (tmp_path / "predictions.npz").open("wb") as handle:
         np.savez(handle, faces=np.array([{"a": 1}], dtype=object), members=["a"], out_of_fold=[True])
     with pytest.raises(WorkspaceError):
+        Predictions.load(tmp_path / "predictions.npz")
+
+
+def test_natural_probabilities_by_hand() -> None:
+    told = np.array([[[0.2, 0.8], [0.5, 0.5]]], dtype=np.float32)
+    one = Predictions(
+        np.array(["a"]),
+        ("x", "y"),
+        {"gender": told},
+        np.zeros(1, bool),
+        {"gender": np.full(2, 0.5)},
+        {"gender": np.array([0.9, 0.1])},
+    )
+    first, second = 0.08 / (0.18 + 0.08), 0.1  # 0.8·0.1 against 0.2·0.9; 0.5·0.1 against 0.5·0.9
+    np.testing.assert_allclose(one.natural("gender"), [[1 - (first + second) / 2, (first + second) / 2]], rtol=1e-6)
+    np.testing.assert_allclose(one.mean("gender"), [[0.35, 0.65]], rtol=1e-6)
+
+
+def test_predictions_of_an_earlier_version_say_what_to_type(tmp_path: Path) -> None:
+    some().save(tmp_path / "predictions.npz")
+    with np.load(tmp_path / "predictions.npz") as stored:
+        kept = {key: stored[key] for key in stored.files if not key.startswith("decision/")}
+    np.savez(tmp_path / "predictions.npz", **kept)
+    with pytest.raises(WorkspaceError, match="sga complete"):
         Predictions.load(tmp_path / "predictions.npz")
 
 

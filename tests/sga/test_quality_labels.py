@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import sga.quality
+import classifiers.quality
 from classifiers.quality import QualitySettings
 from configs.errors import InputError
 from labeling.workspace import Workspace
-from sga.quality import draft_model, draw_for_labels, labels_taken_in, tune_judge
+from sga.quality import draft_model, draw_faces, draw_for_labels, labels_taken_in, tune_judge
+from sga.quality_labels import Label, gather, of_other_generators, put_aside
 
 HEADER = ("seed", "index", "gender", "quality")
 
@@ -61,8 +62,8 @@ def test_faces_to_label(drafted: Path) -> None:
 def test_a_label_names_its_face_for_good(drafted: Path) -> None:
     model = draft_model(Workspace(drafted))
     keys = [(7, 5, "male"), (7, 0, "female")]
-    first = sga.quality._draw(model, keys)
-    again = sga.quality._draw(draft_model(Workspace(drafted)), keys[::-1])[::-1]
+    first = draw_faces(model, keys)
+    again = draw_faces(draft_model(Workspace(drafted)), keys[::-1])[::-1]
     assert np.array_equal(first, again)
     face = model.generate(gender="male", count=6, seed=7, max_attempts=1)[5]
     assert np.array_equal(first[0], face.image)
@@ -113,6 +114,69 @@ def test_labels_of_another_generator_are_put_aside(
         tune_judge(space, settings, [folder / "to-label-7.csv"], progress=False)
 
 
+ASKED = (*HEADER, "generator", "strategy", "weight")
+
+
+def test_labels_from_label_studio_are_taken_in_unnamed(
+    drafted: Path, settings: QualitySettings, copy_of: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    space = Workspace(copy_of(drafted))
+    made, folder = space.require("gan")["output"], space.folder("quality")
+    drawn = write(tmp_path / "drawn.csv", (7, 0, "female", "low"), (7, 1, "male", "high"))
+    without = tune_judge(space, settings, [drawn], progress=False).acceptance.labels
+    told = [(0, 3, "male", "low", made, "threshold", 0.25), (7, 0, "female", "high", made, "random", 3.5)]
+    write(folder / "labels-studio.csv", *told, (0, 9, "male", "high", "feedbeef", "random", 1), header=ASKED)
+    assert of_other_generators(space) == 1
+    assert not labels_taken_in(space, [])
+    report = tune_judge(space, settings, [], progress=False)
+    assert labels_taken_in(space, [])
+    assert report.acceptance.labels == {**without, "low": without["low"] + 1}
+    kept = {(row["seed"], row["index"]): row for row in table_of(folder / "labels.csv")}
+    assert len(kept) == 3
+    assert (kept["0", "3"]["strategy"], float(kept["0", "3"]["weight"])) == ("threshold", 0.25)
+    assert (kept["7", "0"]["quality"], kept["7", "0"]["strategy"]) == ("low", "")  # that of a file counts before it
+    write(folder / "labels-studio.csv", told[1], header=ASKED)  # somebody took the other answer back
+    assert not labels_taken_in(space, [])
+    assert tune_judge(space, settings, [], progress=False).acceptance.labels == without
+    (folder / "labels-studio.csv").unlink()
+    assert labels_taken_in(space, [])
+
+
+def test_weights_reach_the_calibration(
+    drafted: Path, settings: QualitySettings, copy_of: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = Workspace(copy_of(drafted))
+    made, folder = space.require("gan")["output"], space.folder("quality")
+    write(folder / "labels-studio.csv", (0, 3, "male", "low", made, "threshold", 0.25), header=ASKED)
+    seen, real = {}, classifiers.quality.calibrate
+
+    def spy(*arguments: Any) -> Any:
+        seen["weight"] = arguments[-1]
+        return real(*arguments)
+
+    monkeypatch.setattr(classifiers.quality, "calibrate", spy)
+    tune_judge(space, settings, [], progress=False)
+    weight = seen["weight"]
+    assert (weight[-1], set(weight[:-1])) == (0.25, {1.0})  # real faces before the generated one
+
+
+def test_labels_come_back_with_their_generator(drafted: Path, copy_of: Callable[[Path], Path]) -> None:
+    space = Workspace(copy_of(drafted))
+    record = space.record("gan")
+    assert record is not None
+    made, kept = record["output"], space.folder("quality") / "labels.csv"
+    write(kept, (7, 0, "female", "low", made), header=ASKED[:5])
+    space.finish("gan", "feedbeef", record["settings"], images=record["images"])
+    assert gather(space) == {}
+    put_aside(space)
+    write(kept, (7, 0, "female", "high", "feedbeef"), header=ASKED[:5])
+    assert gather(space) == {(7, 0, "female"): Label("high")}
+    space.finish("gan", made, record["settings"], images=record["images"])
+    put_aside(space)
+    assert gather(space) == {(7, 0, "female"): Label("low")}
+    assert table_of(space.folder("quality") / "labels-feedbeef.csv")[0]["quality"] == "high"
+
+
 def test_drawing_again_does_not_overwrite_labels(drafted: Path, copy_of: Callable[[Path], Path]) -> None:
     space = Workspace(copy_of(drafted))
     path = draw_for_labels(space, 3, 7).csv  # no labels in it yet
@@ -136,6 +200,8 @@ def test_drawing_again_does_not_overwrite_labels(drafted: Path, copy_of: Callabl
         (HEADER, (2**64, 0, "female", "low"), "whole numbers"),
         (HEADER, ("²", 0, "female", "low"), "whole numbers"),
         (HEADER, (0,), "whole numbers"),
+        ((*HEADER, "weight"), (0, 0, "female", "low", 0), "weight above 0.*row 2"),
+        ((*HEADER, "weight"), (0, 0, "female", "low", "much"), "weight above 0.*'much'"),
     ],
 )
 def test_wrong_labels_are_refused_and_not_kept(

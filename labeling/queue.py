@@ -1,0 +1,245 @@
+"""From a workspace to questions: who may be asked about, what the models say, which faces are alike, what waits already."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from configs.errors import InputError, WorkspaceError
+from configs.files import atomic_path
+from labeling.answers import TABLE, Answer, resolve, store_of
+from labeling.picking import Picks, Pool, find_strategy, pick
+from labeling.predictions import Predictions
+from labeling.provenance import MISSING_CODE
+from labeling.studio.tasks import Question
+from labeling.table import LabelTable
+from labeling.workspace import Workspace, fingerprint
+
+__all__ = ["SPLITS_ASKED", "Standing", "face_features", "model_version", "questions", "standing", "thumbnails"]
+
+SPLITS_ASKED = ("train", "validation")
+"""Test faces measure: they are asked about only when their split is named, and then only at random."""
+
+_SIDE = 8  # pixels
+_COMPONENTS = 16  # 81 % of the variance of 27,904 faces
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the keys of one attribute stand.
+
+    settled: resolved, to a value or to UNCLEAR; disputed: people disagree, and nobody is being asked about it; waiting: on the
+    server and not answered yet; again: skipped, left open or refused, so that they may be asked about anew; asked: the newest
+    round of each key, on the server or in the answers.
+    """
+
+    settled: frozenset[str]
+    disputed: frozenset[str]
+    waiting: frozenset[str]
+    again: frozenset[str]
+    asked: Mapping[str, int]
+
+
+def standing(answers: Iterable[Answer], attribute: str, asked: Mapping[str, int]) -> Standing:
+    """answers: of a store; asked: the newest round of each key that is on the server."""
+    mine = [answer for answer in answers if answer.attribute == attribute]
+    seen: dict[str, int] = {}
+    for answer in mine:
+        if answer.server != TABLE and answer.state != "withdrawn":
+            seen[answer.key] = max(answer.round, seen.get(answer.key, 0))
+    told = resolve(mine, attribute)
+    waiting = {key for key, round_ in asked.items() if round_ > seen.get(key, 0)}
+    settled = {key for key, one in told.items() if one.value is not None}
+    disputed = {key for key, one in told.items() if one.disputed} - waiting
+    rounds = {key: max(asked.get(key, 0), seen.get(key, 0)) for key in asked.keys() | seen.keys()}
+    again = seen.keys() - settled - disputed - waiting
+    return Standing(frozenset(settled), frozenset(disputed), frozenset(waiting), frozenset(again), rounds)
+
+
+def questions(
+    space: Workspace,
+    attribute: str,
+    count: int,
+    strategy: str = "combined",
+    seed: int = 0,
+    asked: Mapping[str, int] | None = None,
+    *,
+    split: str | None = None,
+    random_share: float | None = None,
+    on_note: Callable[[str], None] = lambda text: None,
+) -> list[Question]:
+    """What to push so that `count` questions about an attribute wait on the server: what people dispute first, then picks.
+
+    asked: the newest round of each key that is on the server, answered or not; split: ask about faces of this one alone (None =
+    train and validation; test by chance only, since picked faces would bias what is measured on them); random_share: as `pick`;
+    on_note: told what stood in for what was asked for. Never two faces of one group, nor one beside another that waits. An
+    empty list: enough wait already, or all that are left do.
+
+    Raises:
+        InputError: no such attribute, strategy or split, nothing left to ask, or a picked test set.
+        WorkspaceError: the workspace has no faces, or one of its files is damaged.
+    """
+    table = space.table()
+    name = table.schema[attribute].name
+    find_strategy(strategy)
+    eligible = _eligible(table, split, strategy)
+    if count < 1:
+        raise InputError(f"Expected a count of at least 1, found {count}.")
+    now = standing(store_of(space.root).all(), name, asked or {})
+    room = count - len(now.waiting)
+    if room < 1:
+        return []
+    disputed, candidates, done = _open(table, name, now, eligible, seed)
+    disputed = disputed[:room]
+    told = _align(_load_predictions(space), table, name)
+    left = room - len(disputed)
+    picks = Picks(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.str_))
+    if left and (candidates.any() or not (now.waiting or len(disputed))):
+        alike = strategy in ("combined", "diverse") and candidates.any()
+        features = face_features(space, table, on_note) if alike else None
+        learnt = np.where(table.labelled(name) & ~table.in_split("test"), table.codes(name), MISSING_CODE)
+        pool = Pool(told, features, learnt, candidates, table.schema[name].size, done)
+        picks = pick(strategy, left, pool, seed, random_share=random_share)
+        if picks.note:
+            on_note(picks.note)
+    first = [_question(space, table, name, told, now, row, "disputed", 1.0) for row in disputed.tolist()]
+    picked = zip(picks.rows.tolist(), picks.strategy.tolist(), picks.utility.tolist(), strict=True)
+    return first + [_question(space, table, name, told, now, row, by, utility) for row, by, utility in picked]
+
+
+def model_version(space: Workspace) -> str | None:
+    """Names what the ensemble says of all faces, "ensemble-" and 8 hex digits of it; None before the first `sga complete`."""
+    predictions = _load_predictions(space)
+    return None if predictions is None else predictions.version
+
+
+def face_features(space: Workspace, table: LabelTable, on_note: Callable[[str], None] = lambda text: None) -> np.ndarray:
+    """(n, d) float32, near where faces look alike: their styles, or before there are any the thumbnails' main components.
+
+    Raises:
+        WorkspaceError: the styles or a face file cannot be read.
+    """
+    path = space.folder("sfn") / "styles.npz"
+    if path.is_file():
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                faces, styles = stored["face"], stored["style"].astype(np.float32)
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            raise WorkspaceError(f"Expected the faces' styles in {path}, found none that can be read. Type: sga sfn") from error
+        rows = table.rows(faces)
+        if len(np.unique(rows[rows >= 0])) == len(table):
+            aligned = np.empty((len(table), styles.shape[1]), dtype=np.float32)
+            aligned[rows[rows >= 0]] = styles[rows >= 0]
+            return aligned
+    on_note("There are no styles of all faces yet (sga sfn makes them): faces are compared by their thumbnails' colours.")
+    small = thumbnails(space, table).reshape(len(table), -1).astype(np.float32) / 255
+    small -= small.mean(axis=0)
+    _, axes = np.linalg.eigh(small.T @ small)  # by rising variance
+    return small @ axes[:, -_COMPONENTS:]
+
+
+def thumbnails(space: Workspace, table: LabelTable) -> np.ndarray:
+    """(n, 8, 8, 3) uint8 RGB of every face; kept in `labeling/thumbnails-*.npy`, named by the faces.
+
+    Raises:
+        WorkspaceError: a face file is missing or damaged.
+    """
+    path = space.root / "labeling" / f"thumbnails-{fingerprint(*table.faces)}.npy"
+    try:
+        kept: np.ndarray = np.load(path, allow_pickle=False)
+        if kept.shape == (len(table), _SIDE, _SIDE, 3) and kept.dtype == np.uint8:
+            return kept
+    except (OSError, ValueError, EOFError):
+        pass  # not there yet, or damaged: made from the faces
+    made = np.empty((len(table), _SIDE, _SIDE, 3), dtype=np.uint8)
+    for row, file in enumerate(table.frame["file"]):
+        try:
+            with Image.open(space.root / file) as image:
+                made[row] = np.asarray(image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX))
+        except (OSError, UnidentifiedImageError) as error:
+            raise WorkspaceError(
+                f"Expected a face in {space.root / file}, found none that can be read. Ingest the faces again."
+            ) from error
+    for old in path.parent.glob("thumbnails-*.npy"):
+        old.unlink()
+    with atomic_path(path) as temporary, temporary.open("wb") as handle:
+        np.save(handle, made)
+    return made
+
+
+def _open(
+    table: LabelTable, name: str, now: Standing, eligible: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Disputed rows (k,) int64, candidates (n,) bool, and (n,) bool those that are answered or being asked about.
+
+    Of a group one face alone, drawn by seed, and none where another of it waits or is disputed.
+    """
+    groups = table.frame["group"].to_numpy()
+    busy = set(groups[_rows(table, now.waiting)])
+    disputed = _one_a_group(_rows(table, now.disputed), groups, busy)
+    busy |= set(groups[disputed])
+    done = np.zeros(len(table), dtype=bool)
+    done[_rows(table, now.settled | now.waiting | now.disputed)] = True
+    free = np.flatnonzero(eligible & ~table.labelled(name) & ~done)
+    candidates = np.zeros(len(table), dtype=bool)
+    candidates[_one_a_group(np.random.default_rng(seed).permutation(free), groups, busy)] = True
+    return disputed, candidates, done
+
+
+def _question(
+    space: Workspace, table: LabelTable, name: str, told: np.ndarray | None, now: Standing, row: int, by: str, utility: float
+) -> Question:
+    key, file = str(table.faces[row]), str(table.frame["file"].iat[row])
+    round_ = now.asked.get(key, 0) + 1
+    if told is None or np.isnan(told[row]).any():
+        return Question(key, space.root / file, file, by, utility, round=round_)
+    shares = told[row].mean(axis=0)
+    value = table.schema[name].values[int(shares.argmax())]
+    return Question(key, space.root / file, file, by, utility, value, float(shares.max()), round_)
+
+
+def _eligible(table: LabelTable, split: str | None, strategy: str) -> np.ndarray:
+    if split is None:
+        return np.isin(table.frame["split"].to_numpy(), SPLITS_ASKED)
+    if split not in (*SPLITS_ASKED, "test"):
+        raise InputError(f"Expected a split (train, validation, test), found {split!r}.")
+    if split == "test" and strategy != "random":
+        raise InputError(
+            f"Expected --strategy random beside --split test, found {strategy}: what is measured on picked faces does not hold "
+            "for the others."
+        )
+    return table.in_split(split)
+
+
+def _rows(table: LabelTable, keys: Iterable[str]) -> np.ndarray:
+    """(k,) int64 rows of the keys that are in the table, in the table's order."""
+    rows = np.sort(table.rows(keys))
+    return rows[rows >= 0]
+
+
+def _one_a_group(rows: np.ndarray, groups: np.ndarray, busy: set[Any]) -> np.ndarray:
+    """The first row of each group that is not busy, in the order given."""
+    _, first = np.unique(groups[rows], return_index=True)
+    kept = rows[np.sort(first)]
+    return kept[[group not in busy for group in groups[kept]]] if len(kept) else kept
+
+
+def _load_predictions(space: Workspace) -> Predictions | None:
+    path = space.folder("ensemble") / "predictions.npz"
+    return Predictions.load(path) if path.is_file() else None
+
+
+def _align(predictions: Predictions | None, table: LabelTable, name: str) -> np.ndarray | None:
+    """(n, members, size) float32 by the table's rows, NaN for faces that came later; None where nothing is predicted."""
+    if predictions is None or name not in predictions.probabilities:
+        return None
+    told, rows = predictions.probabilities[name], table.rows(predictions.faces)
+    aligned = np.full((len(table), *told.shape[1:]), np.nan, dtype=np.float32)
+    aligned[rows[rows >= 0]] = told[rows >= 0]
+    return aligned

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from classifiers.calibration import estimate_prior, fit_scaling, sampled_prior, target_prior
+from classifiers.calibration import fit_scaling, target_prior
 from classifiers.data import load_pixels
 from classifiers.ensemble import EnsembleSettings, predict_member, train_member
 from classifiers.report import Table, compare
 from classifiers.runtime import RunLog, launch, progress_bar
-from classifiers.train import balancing
+from classifiers.shares import training_prior, unlabelled_prior
 from configs.errors import InputError, WorkspaceError
-from configs.files import atomic_path, atomic_write_text, write_json
-from labeling.answers import random_sample, store_of
+from configs.files import atomic_path, atomic_write_text, hold, write_json
+from labeling.answers import store_of, table_lock
 from labeling.history import Round, append_rounds
 from labeling.predictions import Predictions, adjust_prior
-from labeling.provenance import Source
+from labeling.provenance import MISSING_CODE, Source
 from labeling.table import LabelTable
+from labeling.take_in import take_in_stored
 from labeling.workspace import Workspace, fingerprint, table_fingerprint
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 __all__ = ["Completion", "complete"]
 
 _IDLE: Any = {"launch": True, "min_confidence": True, "fit": {"checkpoint_seconds"}}
 """Settings that change no network: another of them must not throw finished ones away."""
-
-_PSEUDO = 20
-"""An estimated class prior counts like so many answers about random faces (a Dirichlet prior)."""
 
 
 @dataclass(frozen=True)
@@ -52,25 +52,34 @@ class Completion:
 def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool = True) -> Completion:
     """Train every member on every fold, calibrate, write `ensemble/predictions.npz`, Table 1 and the completed cells.
 
-    Stopped and typed again, it continues. Original and human cells are never written.
+    Stopped and typed again, it continues. Original and human cells are never written. Labels that people enter meanwhile stay,
+    and the stage then shows stale: the same command again learns from them.
 
     Raises:
-        InputError: no attribute has a label to learn from, or one class alone.
+        InputError: no attribute has a label to learn from, or one class alone; or another completion is at work.
+        WorkspaceError: faces came, left or changed their split meanwhile.
     """
     workspace.require("faces")
+    take_in_stored(workspace)
+    fabric = launch(settings.launch)
+    found = "another sga complete (a backend retrains, perhaps). Wait until it is done, then type the same command again."
+    with hold(workspace.folder("ensemble") / ".lock", found) if fabric.is_global_zero else nullcontext():
+        return _complete(workspace, settings, fabric, progress)
+
+
+def _complete(workspace: Workspace, settings: EnsembleSettings, fabric: Fabric, progress: bool) -> Completion:
     table = workspace.table()
     names = _learnable(table)
     pixels = load_pixels(workspace, table)
-    folder, fabric = workspace.folder("ensemble"), launch(settings.launch)
-    labels = table_fingerprint(table, completed=False)
-    inputs = fingerprint(labels, settings.model_dump_json(exclude=_IDLE))
+    folder = workspace.folder("ensemble")
+    inputs = fingerprint(table_fingerprint(table, completed=False), settings.model_dump_json(exclude=_IDLE))
     _forget_other_runs(folder, inputs)
     workspace.begin("ensemble")
 
     calibrated: dict[str, list[np.ndarray]] = {name: [] for name in names}
     single: dict[str, dict[str, np.ndarray]] = {name: {} for name in names}
     scalings: dict[str, dict[str, Any]] = {}
-    prior = _training_prior(table, names, settings.fit.rarity)
+    prior = training_prior(table, names, settings.fit.rarity)
     trained = np.zeros(len(table), dtype=bool)
     with progress_bar(progress) as bar:
         for member in settings.members:
@@ -94,29 +103,29 @@ def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool
     held_out, out_of_fold = _tables(table, names, averaged, single, prior, trained, list(settings.members))
     # Stored under the prior of decisions: where a class is rare, every member is sure that a face is not of it.
     decision = {name: target_prior(table, name) for name in names}
-    answers, shares = store_of(workspace.root).all(), {}
-    for name in names:
-        mean, sample = averaged[name].mean(axis=1), random_sample(answers, name)
-        shares[name] = _prior_of_unlabelled(table, name, mean, prior[name], trained, sample)
+    answers = store_of(workspace.root).all()
+    shares = {name: unlabelled_prior(table, name, averaged[name].mean(axis=1), prior[name], trained, answers) for name in names}
     told = {name: adjust_prior(averaged[name], prior[name], decision[name]).astype(np.float32) for name in names}
     predictions = Predictions(table.faces, tuple(settings.members), told, trained, decision, shares)
-    filled = {name: _fill(table, name, predictions.natural(name), settings.min_confidence) for name in names}
-    if table_fingerprint(workspace.table(), completed=False) != labels:
-        raise WorkspaceError(
-            f"Expected the labels that the ensemble learnt from in {workspace.labels_path}, found others: they were changed "
-            "meanwhile and are kept. Type the same command again to learn from them."
-        )
     predictions.save(folder / "predictions.npz")
     disagreement = {name: predictions.disagreement(name) for name in names}
     _write_faces(folder / "faces.csv", table, predictions, disagreement)
-    table.save(workspace.labels_path)
+    with table_lock(workspace.root):
+        now = workspace.table()
+        if not now.frame[["face", "split"]].equals(table.frame[["face", "split"]]):
+            raise WorkspaceError(
+                f"Expected the faces that the ensemble looked at in {workspace.root}, found others: some came or left "
+                "meanwhile. Type the same command again."
+            )
+        filled = {name: _fill(now, name, predictions.natural(name), settings.min_confidence) for name in names}
+        now.save(workspace.labels_path)
     held_out.save(folder / "table1")
     out_of_fold.save(folder / "table1-out-of-fold")
     named = {name: dict(zip(table.schema[name].values, map(float, shares[name]), strict=True)) for name in names}
     write_json(folder / "calibration.json", {"scalings": scalings, "shares_of_unlabelled": named})
-    append_rounds(workspace, _rounds(table, names, held_out))
+    append_rounds(workspace, _rounds(table, names, held_out, fingerprint(settings.model_dump_json(exclude=_IDLE))))
     workspace.finish(
-        "ensemble", table_fingerprint(table, completed=True), settings.model_dump(mode="json"), filled=filled, made_from=inputs
+        "ensemble", table_fingerprint(now, completed=True), settings.model_dump(mode="json"), filled=filled, made_from=inputs
     )
     mean = {name: float(values.mean()) for name, values in disagreement.items()}
     return Completion(filled, named, mean, held_out, out_of_fold)
@@ -134,7 +143,7 @@ def _write_faces(path: Path, table: LabelTable, predictions: Predictions, disagr
         out.to_csv(temporary, index=False, float_format="%.4f")
 
 
-def _rounds(table: LabelTable, names: list[str], held_out: Table) -> list[Round]:
+def _rounds(table: LabelTable, names: list[str], held_out: Table, settings: str) -> list[Round]:
     """One point of every learning curve: the labels learnt from, and the ensemble's score on the held-out ones."""
     rounds = []
     for name in names:
@@ -144,7 +153,9 @@ def _rounds(table: LabelTable, names: list[str], held_out: Table) -> list[Round]
         score = held_out.cells[name]["ensemble"][metric]
         learnt = table.labelled(name) & ~table.in_split("test")
         human = int((learnt & (table.sources(name) == Source.HUMAN)).sum())
-        rounds.append(Round(name, int(learnt.sum()), human, metric, score.value, score.low, score.high, score.n))
+        asked = np.where(table.in_split("test") & table.labelled(name), table.codes(name), MISSING_CODE)
+        figures = (metric, score.value, score.low, score.high, score.n)
+        rounds.append(Round(name, int(learnt.sum()), human, *figures, settings, fingerprint(*table.faces, asked.tobytes())))
     return rounds
 
 
@@ -174,15 +185,6 @@ def _forget_other_runs(folder: Path, inputs: str) -> None:
     atomic_write_text(stamp, inputs)
 
 
-def _training_prior(table: LabelTable, names: list[str], rarity: float) -> dict[str, np.ndarray]:
-    attributes = [a.name for a in table.schema.with_role("gender", "style")]
-    codes = {name: table.codes(name) for name in attributes}
-    weights = {name: table.labelled(name).astype(np.float32) for name in attributes}
-    rows = np.flatnonzero(np.any([weight > 0 for weight in weights.values()], axis=0) & ~table.in_split("test"))
-    sampling = balancing(codes, weights, rows, rarity)
-    return {name: sampled_prior(codes[name][rows], sampling * weights[name][rows], table.schema[name].size) for name in names}
-
-
 def _train(folder, member, table, pixels, settings, fabric, bar) -> list[Path]:  # type: ignore[no-untyped-def]
     """Train a member, with a bar and a log for each of its networks."""
     tasks: dict[int, int] = {}
@@ -204,27 +206,6 @@ def _train(folder, member, table, pixels, settings, fabric, bar) -> list[Path]: 
                 log[fold].tick(seen, values)
 
         return train_member(folder, member, table, pixels, settings, fabric, on_step)
-
-
-def _prior_of_unlabelled(
-    table: LabelTable, name: str, mean: np.ndarray, prior: np.ndarray, trained: np.ndarray, sample: Mapping[str, int]
-) -> np.ndarray:
-    """(size,) class prior of the faces without a label; mean: (n, size), the ensemble's probabilities; sample: what people said
-    of faces picked at random.
-
-    EM on classifiers that know little ends in one class alone. What it says of the labelled faces, whose shares are known,
-    tells how far to trust it: the rest of the trust goes to the labelled faces' own shares. All that is worth `_PSEUDO` answers
-    about random faces, which tell the truth.
-    """
-    values = table.schema[name].values
-    known = table.labelled(name) & trained
-    counts = np.bincount(table.codes(name)[known], minlength=len(values))
-    labelled = counts / counts.sum()
-    distance = float(np.abs(estimate_prior(mean[known], prior) - labelled).sum() / 2)
-    found = estimate_prior(mean[~table.labelled(name)], prior)
-    said = np.asarray([sample.get(value, 0) for value in values], dtype=np.float64)
-    blended: np.ndarray = _PSEUDO * ((1 - distance) * found + distance * labelled) + said
-    return blended / blended.sum()
 
 
 def _fill(table: LabelTable, name: str, mean: np.ndarray, min_confidence: float) -> int:

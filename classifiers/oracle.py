@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from classifiers import oracle_rounds
+from classifiers import metrics, oracle_rounds
 from classifiers.oracle_features import Features, FeatureSettings, oracle_features, reduce
 from classifiers.oracle_rounds import COLUMNS, Bench, RoundSettings, simulate, thin
 from classifiers.runtime import LaunchSettings, progress_bar
 from configs.errors import InputError
 from configs.files import atomic_path, read_json, write_json
-from labeling import picking
+from labeling import picking, predictions
 from labeling.picking import STRATEGIES
 from labeling.schema import Attribute
 from labeling.table import LabelTable
@@ -111,7 +111,7 @@ def run_oracle(
         )
     workspace.require("faces")
     table = workspace.table()
-    _check(table, attribute)
+    _check(workspace, table, attribute, settings.held_out)
     folder = workspace.root / "labeling" / "oracle"
     features = oracle_features(workspace, attribute, settings.features, settings.launch, folder / attribute, progress=progress)
     bench, named = _bench(table, attribute, features, settings), table.schema[attribute]
@@ -164,17 +164,20 @@ def _thinned(pool: np.ndarray, bench: Bench, attribute: Attribute, share: Share,
     return thin(pool, bench.codes, code, share.share, seed)
 
 
-def _check(table: LabelTable, name: str) -> None:
+def _check(space: Workspace, table: LabelTable, name: str, held_out: Literal["test", "drawn"]) -> None:
     """Refuse what cannot be simulated before minutes go into features."""
     attribute, known, test = table.schema[name], table.labelled(name), table.in_split("test")
     if attribute.kind == "ordinal":
         raise InputError(f"Expected an attribute whose values are classes, found {name}, which is ordinal. Name another.")
-    for rows, where in ((known & ~test, "to draw from"), (known & test, "held out (split test)")):
+    parts = [(known, "to draw from")]
+    if held_out == "test":
+        parts = [(known & ~test, "to draw from"), (known & test, "held out (split test)")]
+    for rows, where in parts:
         found = [attribute.values[code] for code in np.unique(table.codes(name)[rows])]
         if len(found) < 2:
             raise InputError(
                 f"Expected labels of at least two values of {name} {where}, found {', '.join(found) or 'none'}. "
-                f"Label more faces first: sga label push --attribute {name}"
+                f"Label more faces first: sga label push --attribute {name} --workspace {space.root}"
             )
 
 
@@ -198,8 +201,9 @@ def _counts(attribute: Attribute, codes: np.ndarray) -> dict[str, int]:
 
 
 def _code() -> list[str]:
-    """What picks and what learns: curves of another version of them are not to be mixed with today's."""
-    return [Path(module.__file__ or "").read_text(encoding="utf-8") for module in (picking, oracle_rounds)]
+    """What picks, learns and measures: curves of another version of that are not to be mixed with today's."""
+    modules = (picking, predictions, oracle_rounds, metrics)
+    return [Path(module.__file__ or "").read_text(encoding="utf-8") for module in modules]
 
 
 def _resume(path: Path, made_from: str) -> pd.DataFrame:

@@ -9,18 +9,15 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from classifiers.calibration import adjust_prior
 from classifiers.metrics import balanced_accuracy
 from configs.settings import Settings
-from labeling.picking import Pool, pick
+from labeling.picking import NEED_PREDICTIONS, Pool, pick
+from labeling.predictions import adjust_prior
 
 __all__ = ["COLUMNS", "Bench", "RoundSettings", "simulate", "thin"]
 
 COLUMNS = ("strategy", "seed", "labels", "balanced_accuracy", "rare_found")
 """Of a curve: a row a round."""
-
-_NEED_A_MODEL = ("uncertainty", "disagreement")
-"""Strategies that draw at random while the labels are of one class alone and nothing can be learnt from them."""
 
 
 class RoundSettings(Settings):
@@ -75,7 +72,8 @@ def simulate(
         if wanted <= 0:
             return pd.DataFrame(told, columns=list(COLUMNS))
         seen = None if probabilities is None else probabilities[rows]
-        name = "random" if seen is None and strategy in _NEED_A_MODEL else strategy
+        # While the labels are of one class alone nothing can be learnt from them.
+        name = "random" if seen is None and strategy in NEED_PREDICTIONS else strategy
         asked = pick(name, wanted, Pool(seen, bench.diversity[rows], said, ~known, bench.size), seed * 10_000 + len(told))
         said[asked.rows] = bench.codes[rows[asked.rows]]
 

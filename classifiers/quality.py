@@ -29,7 +29,7 @@ from labeling.workspace import Workspace, fingerprint, table_fingerprint
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-__all__ = ["LabelledFaces", "QualityReport", "QualitySettings", "tune"]
+__all__ = ["LabelledFaces", "QualityReport", "QualitySettings", "check_generator", "tune"]
 
 
 class QualitySettings(Settings):
@@ -88,8 +88,9 @@ def tune(
 
     Raises:
         InputError: too few labels, or of one level alone.
+        WorkspaceError: as `check_generator`.
     """
-    workspace.require("gan")
+    check_generator(workspace)
     table = workspace.table()
     quality = table.schema.with_role("quality")
     if len(quality) != 1:
@@ -160,6 +161,18 @@ def tune(
     output = fingerprint((folder / "judge.safetensors").read_bytes().hex(), acceptance.threshold, acceptance.by_gender)
     workspace.finish("quality", output, settings.model_dump(mode="json"), labels=acceptance.labels)
     return QualityReport(acceptance, accuracy, correlation)
+
+
+def check_generator(workspace: Workspace) -> None:
+    """Labels and faces may have changed since the generator was trained, a judge learns from them as they are now. The SFN
+    may not: the judge comes of it and tells the generator's styles.
+
+    Raises:
+        WorkspaceError: there is no generator, or another SFN than it was trained with.
+    """
+    generator, sfn = (workspace.record(stage) for stage in ("gan", "sfn"))
+    if generator is None or sfn is None or generator["inputs"].get("sfn") != sfn["output"]:
+        workspace.require("gan")
 
 
 def _forget_other_runs(

@@ -13,7 +13,7 @@ from typing import Any
 
 from configs.errors import InputError, UserError
 
-__all__ = ["atomic_path", "atomic_write_text", "check_space", "explain_os_error", "read_json", "write_json"]
+__all__ = ["atomic_path", "atomic_write_text", "check_space", "explain_os_error", "hold", "read_json", "write_json"]
 
 
 def explain_os_error(error: OSError, path: Path) -> UserError:
@@ -73,6 +73,32 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"Expected a JSON file at {path}, found nothing. Check the path.") from error
     except (ValueError, OSError) as error:
         raise InputError(f"Expected JSON in {path}, found: {error}. Remove the file and make it again.") from error
+
+
+@contextmanager
+def hold(path: str | Path, found: str) -> Iterator[None]:
+    """Keep a lock file until the block ends or the process does. found: who holds it otherwise, and what to type then.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows: nothing keeps two commands apart
+        yield
+        return
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("ab")
+    except OSError as error:
+        raise explain_os_error(error, path) from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"Expected to be the only one at work in {path.parent}, found {found}") from error
+        yield
 
 
 def check_space(folder: str | Path, needed: int) -> None:

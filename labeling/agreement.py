@@ -45,8 +45,9 @@ class Agreement:
     """Of one attribute.
 
     pairs: Cohen's kappa of every two annotators with at least two faces in common; fleiss: Fleiss' kappa, where there are more
-    than two annotators; predicted: how often the pre-annotation was what people settled on, on the faces that were asked about
-    (not a sample of all); by_class: the same for the faces that people say are of a value; pace: None without lead times.
+    than two annotators; both of the answers to the first question about a face, before a dispute was asked about again.
+    predicted: how often the pre-annotation was what people settled on in the end, on the faces that were asked about (not a
+    sample of all); by_class: the same for the faces that people say are of a value; pace: None without lead times.
     """
 
     attribute: str
@@ -73,7 +74,7 @@ class Agreement:
 def measure(answers: Sequence[Answer], attribute: str) -> Agreement:
     """All figures of one attribute (its name), from the newest rows of a store."""
     asked = [answer for answer in answers if answer.server != TABLE]
-    said = ballots(asked, attribute)
+    said = ballots((answer for answer in asked if answer.purpose != "review"), attribute, first=True)
     settled = {key: told.value for key, told in resolve(answers, attribute).items() if told.value not in (None, UNCLEAR)}
     rated = [{annotator: str(answer.value) for annotator, answer in votes.items()} for votes in said.values()]
     rated = [votes for votes in rated if len(votes) > 1]
@@ -179,11 +180,11 @@ def share(hits: int, n: int) -> Estimate:
 
 
 def pace(answers: Iterable[Answer]) -> Pace | None:
-    """From the lead times: every answered face has its part of its task's time, and the median of the faces is taken, so a
-    coffee break does not count. None without lead times."""
+    """From the lead times: every face that was looked at (an empty cell of a wall too) has its part of its task's time, and the
+    median of the faces is taken, so a coffee break does not count. None without lead times."""
     tasks: dict[tuple[str, int, int], list[float]] = {}
     for answer in answers:
-        if answer.state == "answer" and answer.lead_time:
+        if answer.state in ("answer", "open") and answer.lead_time:
             tasks.setdefault((answer.server, answer.project, answer.annotation), []).append(answer.lead_time)
     seconds = [time / len(times) for times in tasks.values() for time in times]
     return Pace(60 / float(np.median(seconds)), len(seconds)) if seconds else None

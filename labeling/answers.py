@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ __all__ = [
     "random_sample",
     "resolve",
     "store_of",
+    "table_lock",
 ]
 
 TABLE = "table"
@@ -169,7 +170,7 @@ class AnswerStore:
             except (ValueError, TypeError) as error:
                 raise WorkspaceError(
                     f"Expected an answer in line {number} of {self.path}, found: {error}. Move that line to another file, "
-                    "delete nothing else, and type: sga label pull"
+                    "delete nothing else, and fetch it again: sga label pull --all"
                 ) from error
 
     def _mend(self) -> None:
@@ -196,6 +197,14 @@ def store_of(root: Path) -> AnswerStore:
     return AnswerStore(root / "labeling" / "answers.jsonl")
 
 
+@contextmanager
+def table_lock(root: Path) -> Iterator[None]:
+    """Keep a pull from writing the label table of the workspace in `root` meanwhile; where nobody pulled yet, nothing does."""
+    store = store_of(root)
+    with store.locked() if store.path.is_file() else nullcontext():
+        yield
+
+
 @dataclass(frozen=True)
 class Resolution:
     """What all answers about one key come to.
@@ -213,24 +222,21 @@ class Resolution:
     disputed: bool
 
 
-def ballots(answers: Iterable[Answer], attribute: str) -> dict[str, dict[str, Answer]]:
-    """key → annotator → the newest answer that this annotator gave about the attribute (its name).
+def ballots(answers: Iterable[Answer], attribute: str, *, first: bool = False) -> dict[str, dict[str, Answer]]:
+    """key → annotator → the newest answer that this annotator gave to the last question about the attribute (its name).
 
-    Where some of them reviewed the label there was (purpose `review`), knowing it, the others no longer vote. A skip, or an
-    answer that was withdrawn or refused, is no vote, and takes none back that the same annotator gave elsewhere.
+    A face is asked about again when people disagree or its label looks wrong; the answers to the new question then decide
+    alone. first: to the first question instead, before anybody could know what others say. A skip, or an answer that was
+    withdrawn or refused, is no vote, and takes none back that the same annotator gave elsewhere.
     """
-    newest: dict[str, dict[str, Answer]] = {}
+    rounds: dict[str, dict[int, dict[str, Answer]]] = {}
     for answer in answers:
         if answer.attribute == attribute and answer.votes:
-            said = newest.setdefault(answer.key, {})
+            said = rounds.setdefault(answer.key, {}).setdefault(max(1, answer.round), {})
             standing = said.get(answer.annotator)
             if standing is None or (answer.updated, answer.annotation) >= (standing.updated, standing.annotation):
                 said[answer.annotator] = answer
-    return {key: _reviews(said) or said for key, said in newest.items()}
-
-
-def _reviews(said: dict[str, Answer]) -> dict[str, Answer]:
-    return {annotator: answer for annotator, answer in said.items() if answer.purpose == "review"}
+    return {key: said[min(said) if first else max(said)] for key, said in rounds.items()}
 
 
 def resolve(answers: Iterable[Answer], attribute: str) -> dict[str, Resolution]:
@@ -249,9 +255,13 @@ def _count(key: str, attribute: str, answers: list[Answer]) -> Resolution:
 
 def random_sample(answers: Iterable[Answer], attribute: str) -> Counter[str]:
     """How often people came to each value (and to UNCLEAR) of the faces that were picked at random, each face once: the one
-    honest sample of all faces that had no label then, whatever other strategies asked about."""
-    mine = [answer for answer in answers if answer.attribute == attribute and answer.purpose == "label"]
-    picked = {answer.key for answer in mine if answer.strategy == "random"}
+    honest sample of all faces that had no label then, whatever other strategies asked about.
+
+    A wall with empty cells is left out: who marks the men alone says nothing of how many there are.
+    """
+    mine = [answer for answer in answers if answer.attribute == attribute and answer.purpose in ("label", "review")]
+    partial = {answer.identity[:3] for answer in mine if answer.state == "open"}
+    picked = {answer.key for answer in mine if answer.strategy == "random" and answer.identity[:3] not in partial}
     return Counter(one.value for key, one in resolve(mine, attribute).items() if key in picked and one.value is not None)
 
 

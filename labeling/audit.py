@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import warnings
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,14 @@ from configs.files import atomic_path
 from labeling.answers import store_of
 from labeling.predictions import Predictions
 from labeling.provenance import Source
+from labeling.queue import standing
 from labeling.schema import Attribute
 from labeling.studio.tasks import Question
 from labeling.workspace import Workspace
 
-__all__ = ["Audit", "Suspect", "audit", "find_suspects", "review_questions", "reviewed"]
+__all__ = ["Audit", "Suspect", "audit", "find_suspects", "review_questions"]
+
+_LOOKED_AT = ("answer", "skip", "refused")
 
 
 @dataclass(frozen=True)
@@ -138,19 +141,29 @@ def audit(space: Workspace, name: str) -> Audit:
     return Audit(attribute, suspects, path, judged, {source: count for source, count in by_source.items() if count})
 
 
-def reviewed(space: Workspace, name: str) -> set[str]:
-    """Faces whose label of this attribute somebody has looked at in a review: asked once, not again."""
-    answers = store_of(space.root).all()
-    return {one.key for one in answers if one.attribute == name and one.purpose == "review" and one.state == "answer"}
+def review_questions(space: Workspace, found: Audit, count: int, asked: Mapping[str, int]) -> list[Question]:
+    """The `count` most suspicious labels that nobody is being asked about, as questions that show the label and no prediction:
+    an annotator must not be led.
 
-
-def review_questions(space: Workspace, found: Audit, count: int, done: Collection[str]) -> list[Question]:
-    """The `count` most suspicious labels that are not `done`, as questions that show the label and no prediction: an annotator
-    must not be led."""
-    waiting = [one for one in found.suspects if one.key not in done]
+    asked: the newest round of each key that is on the server, in projects for labels and for reviews. A label that somebody
+    has looked at in a review, if only to skip it, is not asked about again unless people disagree. The round is above that of
+    every answer there is, so that a review decides alone.
+    """
+    name, answers = found.attribute.name, store_of(space.root).all()
+    now = standing(answers, name, asked)
+    reviews = (one for one in answers if one.attribute == name and one.purpose == "review")
+    done = {one.key for one in reviews if one.state in _LOOKED_AT} - now.disputed | now.waiting
     return [
-        Question(one.key, space.root / one.file, one.file, strategy="audit", utility=1 - one.score, current=one.given)
-        for one in waiting[:count]
+        Question(
+            key=one.key,
+            image=space.root / one.file,
+            file=one.file,
+            strategy="audit",
+            utility=1 - one.score,
+            round=max(1, now.asked.get(one.key, 0)) + 1,  # the label itself is what was said first
+            current=one.given,
+        )
+        for one in [one for one in found.suspects if one.key not in done][:count]
     ]
 
 

@@ -6,9 +6,11 @@ import json
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
-from configs.errors import WorkspaceError
+from configs.files import explain_os_error
 from labeling.workspace import Workspace
 
 __all__ = ["Round", "append_rounds", "read_rounds"]
@@ -17,7 +19,8 @@ __all__ = ["Round", "append_rounds", "read_rounds"]
 @dataclass(frozen=True)
 class Round:
     """labels: those learnt from, of which human; value, low, high in [0, 1]: the score and its 95 % interval on n held-out
-    labels; metric: balanced or accuracy; time: when, UTC."""
+    labels; metric: balanced or accuracy; settings, test: name the ensemble's settings and the held-out labels, so that points
+    that can be compared are known; time: when, UTC."""
 
     attribute: str
     labels: int
@@ -27,42 +30,47 @@ class Round:
     low: float
     high: float
     n: int
+    settings: str = ""
+    test: str = ""
     time: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
 
 
 def append_rounds(workspace: Workspace, rounds: Iterable[Round]) -> None:
-    """Add points; one that is there already (nothing has changed since) is not added again."""
-    standing = [_without_time(one) for one in read_rounds(workspace)]
-    path = workspace.root / "labeling" / "history.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as handle:
-        for one in rounds:
-            if _without_time(one) not in standing:
-                handle.write(json.dumps(asdict(one), allow_nan=False) + "\n")
-        handle.flush()
-        os.fsync(handle.fileno())
+    """Add points; one that is there already (nothing has changed since) is not added again.
+
+    Raises:
+        InputError: the disk is full or the file cannot be written.
+    """
+    standing = {_measured(one) for one in read_rounds(workspace)}
+    lines = [json.dumps(asdict(one), allow_nan=False) + "\n" for one in rounds if _measured(one) not in standing]
+    path = _path(workspace)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as handle:
+            if handle.tell() and path.read_bytes()[-1:] != b"\n":  # what an interruption cut off stays a line of its own
+                handle.write(b"\n")
+            handle.write("".join(lines).encode())
+            handle.flush()
+            os.fsync(handle.fileno())
+    except OSError as error:
+        raise explain_os_error(error, path) from error
 
 
 def read_rounds(workspace: Workspace) -> list[Round]:
-    """All points, oldest first; a line that an interruption cut off is passed over.
-
-    Raises:
-        WorkspaceError: another line is damaged.
-    """
-    path = workspace.root / "labeling" / "history.jsonl"
-    if not path.is_file():
-        return []
+    """All points, oldest first; a line that an interruption cut off is passed over: it is a figure, and the next completion
+    measures anew."""
+    path = _path(workspace)
     rounds = []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    for number, line in enumerate(lines, start=1):
-        try:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
+        with suppress(ValueError, TypeError):
             rounds.append(Round(**json.loads(line)))
-        except (ValueError, TypeError) as error:
-            if number == len(lines) and not line.endswith("\n"):
-                break
-            raise WorkspaceError(f"Expected a point of a learning curve in row {number} of {path}, found {line!r}.") from error
     return rounds
 
 
-def _without_time(one: Round) -> tuple[object, ...]:
-    return tuple(value for name, value in asdict(one).items() if name != "time")
+def _path(workspace: Workspace) -> Path:
+    return workspace.root / "labeling" / "history.jsonl"
+
+
+def _measured(one: Round) -> tuple[object, ...]:
+    """What makes a point another one: not when it was measured, nor who said a label that stayed the same."""
+    return tuple(value for name, value in asdict(one).items() if name not in ("time", "human"))

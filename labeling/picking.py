@@ -16,7 +16,21 @@ from configs.errors import InputError, MissingExtra
 from labeling.predictions import mutual_information
 from labeling.provenance import MISSING_CODE
 
-__all__ = ["RANDOM_SHARE", "STRATEGIES", "Picks", "Pool", "class_weights", "entropy", "find_strategy", "pick", "spread"]
+__all__ = [
+    "NEED_PREDICTIONS",
+    "RANDOM_SHARE",
+    "STRATEGIES",
+    "Picks",
+    "Pool",
+    "class_weights",
+    "entropy",
+    "find_strategy",
+    "pick",
+    "spread",
+]
+
+NEED_PREDICTIONS = ("uncertainty", "disagreement")
+"""Strategies that cannot do without them."""
 
 RANDOM_SHARE = 0.15
 """Part of `combined` that is picked at random: what a model picks has other class shares than the pool."""
@@ -161,7 +175,7 @@ def combined(count: int, pool: Pool, seed: int) -> Chosen:
     if not _told(pool)[pool.candidates].any():
         stand_in, name = (random, "random") if pool.features is None else (diverse, "diverse")
         chosen = stand_in(count, pool, seed)
-        note = f"There are no predictions yet (sga complete makes them): {name} stands in for combined."
+        note = f"Nothing is predicted of these faces (sga complete learns what has labels): {name} stands in for combined."
         return Chosen(chosen.rows, chosen.utility, chosen.by, note)
     utility = _known(pool, "combined", lambda told: _gain(told, class_weights(pool.labelled, pool.size)))
     top = _best(utility, pool.candidates, _OVER * count)
@@ -274,7 +288,8 @@ def _known(pool: Pool, strategy: str, score: Callable[[np.ndarray], np.ndarray])
     use = _told(pool) & pool.candidates
     if pool.probabilities is None or not use.any():
         raise InputError(
-            f"Expected the ensemble's predictions for the strategy {strategy}, found none. Type first: sga complete"
+            f"Expected the ensemble's predictions for the strategy {strategy}, found none. Type --strategy diverse or "
+            "--strategy random, or first, where the attribute has labels: sga complete"
         )
     utility = np.zeros(len(pool.candidates))
     utility[use] = score(pool.probabilities[use])

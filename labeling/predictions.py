@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +47,17 @@ class Predictions:
         """(n, size) float32: the members' average under the shares of the unlabelled faces: how likely each value really is."""
         moved: np.ndarray = adjust_prior(self.probabilities[name], self.decision[name], self.shares[name]).mean(axis=1)
         return moved.astype(np.float32)
+
+    def suggestions(self, name: str, values: Sequence[str]) -> dict[str, tuple[str, float]]:
+        """Face → the value of an attribute that completion would fill in, and how likely it is, in [0, 1].
+
+        values: the attribute's. Empty where nothing is predicted of it, or of other values.
+        """
+        if name not in self.shares or len(self.shares[name]) != len(values):
+            return {}
+        natural = self.natural(name)
+        told = zip(self.faces.tolist(), natural.argmax(axis=1).tolist(), natural.max(axis=1).tolist(), strict=True)
+        return {face: (values[code], round(share, 6)) for face, code, share in told}
 
     def disagreement(self, name: str) -> np.ndarray:
         """(n,) float32 in [0, 1]: `mutual_information` of the members, as a part of its maximum."""

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -14,14 +14,22 @@ from PIL import Image, UnidentifiedImageError
 from configs.errors import InputError, WorkspaceError
 from configs.files import atomic_path
 from labeling.answers import TABLE, Answer, resolve, store_of
-from labeling.picking import Picks, Pool, find_strategy, pick
+from labeling.picking import NEED_PREDICTIONS, Picks, Pool, find_strategy, pick
 from labeling.predictions import Predictions
 from labeling.provenance import MISSING_CODE
 from labeling.studio.tasks import Question
 from labeling.table import LabelTable
 from labeling.workspace import Workspace, fingerprint
 
-__all__ = ["SPLITS_ASKED", "Standing", "face_features", "model_version", "questions", "standing", "thumbnails"]
+__all__ = [
+    "SPLITS_ASKED",
+    "Standing",
+    "face_features",
+    "load_predictions",
+    "questions",
+    "standing",
+    "thumbnails",
+]
 
 SPLITS_ASKED = ("train", "validation")
 """Test faces measure: they are asked about only when their split is named, and then only at random."""
@@ -70,37 +78,52 @@ def questions(
     seed: int = 0,
     asked: Mapping[str, int] | None = None,
     *,
+    reviews: Mapping[str, int] | None = None,
+    predictions: Predictions | Literal["newest"] | None = "newest",
     split: str | None = None,
     random_share: float | None = None,
     on_note: Callable[[str], None] = lambda text: None,
 ) -> list[Question]:
     """What to push so that `count` questions about an attribute wait on the server: what people dispute first, then picks.
 
-    asked: the newest round of each key that is on the server, answered or not; split: ask about faces of this one alone (None =
-    train and validation; test by chance only, since picked faces would bias what is measured on them); random_share: as `pick`;
-    on_note: told what stood in for what was asked for. Never two faces of one group, nor one beside another that waits. An
-    empty list: enough wait already, or all that are left do.
+    asked, reviews: the newest round of each key that the server's projects for labels and for reviews have, answered or not;
+    predictions: what the ensemble says (newest = as the workspace has it, None = nothing yet): the values chosen beforehand are
+    those that completion fills in, while faces are picked under the prior of decisions; split: ask about faces of this one
+    alone (None = train and validation; test by chance only, since picked faces would bias what is measured on them), of which
+    `count` shall wait; random_share: as `pick`; on_note: told what stood in for what was asked for. Never two faces of one
+    group, nor one beside another that waits. An empty list: enough wait already, or all that are left do.
 
     Raises:
-        InputError: no such attribute, strategy or split, nothing left to ask, or a picked test set.
+        InputError: no such attribute, strategy or split, nothing left to ask, nothing predicted that the strategy needs, or a
+            picked test set.
         WorkspaceError: the workspace has no faces, or one of its files is damaged.
     """
     table = space.table()
-    name = table.schema[attribute].name
+    name, values = attribute, table.schema[attribute].values
     find_strategy(strategy)
     eligible = _eligible(table, split, strategy)
     if count < 1:
         raise InputError(f"Expected a count of at least 1, found {count}.")
-    now = standing(store_of(space.root).all(), name, asked or {})
-    room = count - len(now.waiting)
+    asked, reviews = asked or {}, reviews or {}
+    everywhere = {key: max(asked.get(key, 0), reviews.get(key, 0)) for key in asked.keys() | reviews.keys()}
+    now = standing(store_of(space.root).all(), name, everywhere)
+    labelling = [key for key in now.waiting if asked.get(key) == now.asked[key]]  # the others wait for a review
+    waiting = int(eligible[_rows(table, labelling)].sum())
+    room = count - waiting
     if room < 1:
         return []
     disputed, candidates, done = _open(table, name, now, eligible, seed)
     disputed = disputed[:room]
-    told = _align(_load_predictions(space), table, name)
+    said = load_predictions(space) if isinstance(predictions, str) else predictions
+    told = _align(said, table, name)
+    if told is None and strategy in NEED_PREDICTIONS:
+        raise InputError(
+            f"Expected what the ensemble says of {name} for the strategy {strategy}, found nothing. Type --strategy diverse or "
+            f"--strategy random; genders and styles with labels are learnt by: sga complete --workspace {space.root}"
+        )
     left = room - len(disputed)
     picks = Picks(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.str_))
-    if left and (candidates.any() or not (now.waiting or len(disputed))):
+    if left and (candidates.any() or not (waiting or len(disputed))):
         alike = strategy in ("combined", "diverse") and candidates.any()
         features = face_features(space, table, on_note) if alike else None
         learnt = np.where(table.labelled(name) & ~table.in_split("test"), table.codes(name), MISSING_CODE)
@@ -108,15 +131,20 @@ def questions(
         picks = pick(strategy, left, pool, seed, random_share=random_share)
         if picks.note:
             on_note(picks.note)
-    first = [_question(space, table, name, told, now, row, "disputed", 1.0) for row in disputed.tolist()]
+    first = [(row, "disputed", 1.0) for row in disputed.tolist()]
     picked = zip(picks.rows.tolist(), picks.strategy.tolist(), picks.utility.tolist(), strict=True)
-    return first + [_question(space, table, name, told, now, row, by, utility) for row, by, utility in picked]
+    suggested = {} if said is None else said.suggestions(name, values)
+    return [_question(space, table, suggested, now, *chosen) for chosen in (*first, *picked)]
 
 
-def model_version(space: Workspace) -> str | None:
-    """Names what the ensemble says of all faces, "ensemble-" and 8 hex digits of it; None before the first `sga complete`."""
-    predictions = _load_predictions(space)
-    return None if predictions is None else predictions.version
+def load_predictions(space: Workspace) -> Predictions | None:
+    """What the ensemble says of all faces; None before the first `sga complete`.
+
+    Raises:
+        WorkspaceError: the file is damaged.
+    """
+    path = space.folder("ensemble") / "predictions.npz"
+    return Predictions.load(path) if path.is_file() else None
 
 
 def face_features(space: Workspace, table: LabelTable, on_note: Callable[[str], None] = lambda text: None) -> np.ndarray:
@@ -131,7 +159,9 @@ def face_features(space: Workspace, table: LabelTable, on_note: Callable[[str], 
             with np.load(path, allow_pickle=False) as stored:
                 faces, styles = stored["face"], stored["style"].astype(np.float32)
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-            raise WorkspaceError(f"Expected the faces' styles in {path}, found none that can be read. Type: sga sfn") from error
+            raise WorkspaceError(
+                f"Expected the faces' styles in {path}, found none that can be read. Type: sga sfn --workspace {space.root}"
+            ) from error
         rows = table.rows(faces)
         if len(np.unique(rows[rows >= 0])) == len(table):
             aligned = np.empty((len(table), styles.shape[1]), dtype=np.float32)
@@ -164,7 +194,8 @@ def thumbnails(space: Workspace, table: LabelTable) -> np.ndarray:
                 made[row] = np.asarray(image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX))
         except (OSError, UnidentifiedImageError) as error:
             raise WorkspaceError(
-                f"Expected a face in {space.root / file}, found none that can be read. Ingest the faces again."
+                f"Expected a face in {space.root / file}, found none that can be read. Ingest the faces again: "
+                f"sga ingest PATH --workspace {space.root}"
             ) from error
     for old in path.parent.glob("thumbnails-*.npy"):
         old.unlink()
@@ -176,13 +207,15 @@ def thumbnails(space: Workspace, table: LabelTable) -> np.ndarray:
 def _open(
     table: LabelTable, name: str, now: Standing, eligible: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Disputed rows (k,) int64, candidates (n,) bool, and (n,) bool those that are answered or being asked about.
+    """Disputed rows (k,) int64 and candidates (n,) bool, both eligible, and (n,) bool those that are answered or being asked
+    about.
 
     Of a group one face alone, drawn by seed, and none where another of it waits or is disputed.
     """
     groups = table.frame["group"].to_numpy()
     busy = set(groups[_rows(table, now.waiting)])
-    disputed = _one_a_group(_rows(table, now.disputed), groups, busy)
+    disputed = _rows(table, now.disputed)
+    disputed = _one_a_group(disputed[eligible[disputed]], groups, busy)
     busy |= set(groups[disputed])
     done = np.zeros(len(table), dtype=bool)
     done[_rows(table, now.settled | now.waiting | now.disputed)] = True
@@ -193,15 +226,17 @@ def _open(
 
 
 def _question(
-    space: Workspace, table: LabelTable, name: str, told: np.ndarray | None, now: Standing, row: int, by: str, utility: float
+    space: Workspace,
+    table: LabelTable,
+    suggested: Mapping[str, tuple[str, float]],
+    now: Standing,
+    row: int,
+    by: str,
+    utility: float,
 ) -> Question:
     key, file = str(table.faces[row]), str(table.frame["file"].iat[row])
-    round_ = now.asked.get(key, 0) + 1
-    if told is None or np.isnan(told[row]).any():
-        return Question(key, space.root / file, file, by, utility, round=round_)
-    shares = told[row].mean(axis=0)
-    value = table.schema[name].values[int(shares.argmax())]
-    return Question(key, space.root / file, file, by, utility, value, float(shares.max()), round_)
+    value, confidence = suggested.get(key, (None, None))
+    return Question(key, space.root / file, file, by, utility, value, confidence, now.asked.get(key, 0) + 1)
 
 
 def _eligible(table: LabelTable, split: str | None, strategy: str) -> np.ndarray:
@@ -228,11 +263,6 @@ def _one_a_group(rows: np.ndarray, groups: np.ndarray, busy: set[Any]) -> np.nda
     _, first = np.unique(groups[rows], return_index=True)
     kept = rows[np.sort(first)]
     return kept[[group not in busy for group in groups[kept]]] if len(kept) else kept
-
-
-def _load_predictions(space: Workspace) -> Predictions | None:
-    path = space.folder("ensemble") / "predictions.npz"
-    return Predictions.load(path) if path.is_file() else None
 
 
 def _align(predictions: Predictions | None, table: LabelTable, name: str) -> np.ndarray | None:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from configs.errors import WorkspaceError
+from configs.errors import InputError, WorkspaceError
 from configs.files import atomic_write_text, read_json
 from labeling.answers import TABLE, Answer, Identity, Resolution, ballots, instant, resolve, store_of
 from labeling.provenance import MISSING_CODE, Source
@@ -21,10 +21,11 @@ from labeling.studio.interface import UNCLEAR
 from labeling.table import LabelTable
 from labeling.workspace import Workspace
 
-__all__ = ["Taken", "take_in"]
+__all__ = ["Taken", "take_in", "take_in_stored"]
 
 _PURPOSES = ("label", "review", TABLE)
 _ATTEMPTS = 10
+_RESTORE = "Restore the file from a copy; without it every pulled label would count as one from elsewhere."
 
 Ledger: TypeAlias = dict[str, dict[str, list[str]]]
 """attribute → face → the values that answers put into the cell; two while it is being written. Another human label in the cell
@@ -116,6 +117,12 @@ def take_in(space: Workspace) -> Taken:
         f"Expected {space.labels_path} to rest for a moment, found other commands writing it again and again. The answers are "
         "kept; when the other command is done, type: sga label pull"
     )
+
+
+def take_in_stored(space: Workspace) -> None:
+    """`take_in` where anybody ever pulled: for commands that read or write the label table by themselves."""
+    if store_of(space.root).path.is_file():
+        take_in(space)
 
 
 @dataclass(frozen=True)
@@ -237,12 +244,15 @@ def _ledger_path(space: Workspace) -> Path:
 
 def _read_ledger(space: Workspace) -> Ledger:
     path = _ledger_path(space)
-    ledger = read_json(path) if path.is_file() else {}
+    try:
+        ledger = read_json(path) if path.is_file() else {}
+    except InputError as error:
+        raise WorkspaceError(f"Expected the labels that came from answers in {path}, found no JSON. {_RESTORE}") from error
     sound = isinstance(ledger, dict) and all(
         isinstance(faces, dict) and all(isinstance(values, list) for values in faces.values()) for faces in ledger.values()
     )
     if not sound:
-        raise WorkspaceError(f"Expected the labels that came from answers in {path}, found other JSON. Restore the file.")
+        raise WorkspaceError(f"Expected the labels that came from answers in {path}, found something else. {_RESTORE}")
     return ledger
 
 

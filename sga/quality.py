@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from classifiers.quality import LabelledFaces, QualityReport, QualitySettings, tune
+from classifiers.quality import LabelledFaces, QualityReport, QualitySettings, check_generator, tune
 from classifiers.sfn import load_sfn
 from configs.errors import InputError
 from configs.files import atomic_path
@@ -18,7 +18,8 @@ from sga.export.model import ExportSettings, build_model_folder
 from sga.generation.face_model import FaceModel
 from sga.generation.sheet import Cell, contact_sheet
 from sga.quality_asked import take_in_answers
-from sga.quality_labels import Key, Label, gather, put_aside, read_labels, write_labels
+from sga.quality_faces import Key, generator_of
+from sga.quality_labels import Label, gather, put_aside, read_labels, write_labels
 
 __all__ = ["Drawn", "draft_model", "draw_faces", "draw_for_labels", "labels_taken_in", "tune_judge"]
 
@@ -38,10 +39,19 @@ class Drawn:
 
 
 def draft_model(workspace: Workspace) -> FaceModel:
-    """The workspace's generator with the untuned SFN as its judge; made anew when the generator is another."""
-    made = "/".join(workspace.require(stage)["output"] for stage in ("sfn", "gan"))
+    """The workspace's generator with the untuned SFN as its judge; made anew when the generator is another.
+
+    Once made it holds all that draws the generator's faces, so it is used whatever became of labels and stages since. It is
+    made only while they are those of the generator: other labels would give other styles, and the same key another face.
+
+    Raises:
+        WorkspaceError: there is no generator, or none was made of it before faces, labels or stages changed.
+    """
     folder, stamp = workspace.folder("quality") / "draft", workspace.folder("quality") / "draft.txt"
+    generator = workspace.record("gan") or workspace.require("gan")
+    made = f"{generator['inputs'].get('sfn', '')}/{generator['output']}"
     if not (folder / "model.json").is_file() or not stamp.is_file() or stamp.read_text() != made:
+        workspace.require("gan")
         network, _, _ = load_sfn(workspace.folder("sfn") / "network.safetensors")
         build_model_folder(workspace, folder, network, {"quality": 0.0, "gender": 0.0}, ExportSettings(name="draft"), {})
         stamp.write_text(made)
@@ -59,7 +69,7 @@ def draw_for_labels(workspace: Workspace, count: int, seed: int) -> Drawn:
     model = draft_model(workspace)
     folder = workspace.folder("quality")
     path = folder / f"to-label-{seed}.csv"
-    made, schema = workspace.require("gan")["output"], workspace.table().schema
+    made, schema = generator_of(workspace), workspace.table().schema
     if path.is_file() and any(label.level for faces in read_labels(path, schema, made).values() for label in faces.values()):
         raise InputError(f"Expected no labels in {path} yet, found some. Type another --seed, and label those faces too.")
     keys = [(seed, index, model.spec.gender.values[index % model.spec.gender.size]) for index in range(count)]
@@ -82,16 +92,20 @@ def tune_judge(workspace: Workspace, settings: QualitySettings, labels: list[Pat
 
     Raises:
         InputError: a file without the columns seed, index, gender and quality, with an unknown value, or of another generator.
+        WorkspaceError: there is no generator with the SFN that it was trained with.
     """
+    check_generator(workspace)
     take_in_answers(workspace)
     known = gather(workspace, labels)
     put_aside(workspace)
-    if not known:
-        return tune(workspace, settings, progress=progress)
-    schema = workspace.table().schema
+    schema, kept, made = workspace.table().schema, _kept(workspace), generator_of(workspace)
     quality, gender = schema.with_role("quality")[0], schema.with_role("gender")[0]
+    if not known:
+        if kept.is_file():  # each label in it was taken back
+            write_labels(kept, quality, {})
+        return tune(workspace, settings, progress=progress)
     keys, model = sorted(known), draft_model(workspace)
-    write_labels(_kept(workspace), quality, {workspace.require("gan")["output"]: {key: known[key] for key in keys}})
+    write_labels(kept, quality, {made: {key: known[key] for key in keys}})
     generated = LabelledFaces(
         draw_faces(model, keys),
         np.asarray([quality.code(known[key].level) for key in keys], dtype=np.int64),
@@ -112,9 +126,14 @@ def labels_taken_in(workspace: Workspace, labels: list[Path]) -> bool:
         InputError: as `tune_judge`.
     """
     take_in_answers(workspace)
-    made, kept = workspace.require("gan")["output"], _kept(workspace)
+    made, kept = generator_of(workspace), _kept(workspace)
     known = read_labels(kept, workspace.table().schema, made).get(made, {}) if kept.is_file() else {}
-    return gather(workspace, labels) == known
+    return _learnt(gather(workspace, labels)) == _learnt(known)
+
+
+def _learnt(labels: Mapping[Key, Label]) -> dict[Key, tuple[str, float]]:
+    """What of labels reaches the judge."""
+    return {key: (label.level, label.weight) for key, label in labels.items()}
 
 
 def _kept(workspace: Workspace) -> Path:

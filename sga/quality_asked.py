@@ -12,9 +12,10 @@ from labeling.agreement import Agreement, measure
 from labeling.answers import Answer, quality_labels, store_of
 from labeling.queue import standing
 from labeling.workspace import Workspace
-from sga.quality_labels import STUDIO_LABELS, Key, Label, write_labels
+from sga.quality_faces import Key, answered_keys, face_key, face_of
+from sga.quality_labels import STUDIO_LABELS, Label, read_labels, write_labels
 
-__all__ = ["Asked", "Pulled", "Sample", "face_key", "face_of", "pulled", "take_in_answers"]
+__all__ = ["Asked", "Pulled", "Sample", "pulled", "take_in_answers"]
 
 
 @dataclass(frozen=True)
@@ -81,19 +82,6 @@ def _path(space: Workspace, generator: str) -> Path:
     return space.folder("quality") / f"asked-{generator}.json"
 
 
-def face_key(generator: str, face: Key) -> str:
-    """GENERATOR/SEED/INDEX/GENDER."""
-    return "/".join((generator, *map(str, face)))
-
-
-def face_of(key: str) -> tuple[str, Key] | None:
-    """Generator and face of a key; None for the key of anything else."""
-    generator, *rest = key.split("/", 3)
-    if len(rest) != 3 or not (generator.isalnum() and rest[0].isdecimal() and rest[1].isdecimal() and rest[2]):
-        return None
-    return generator, (int(rest[0]), int(rest[1]), rest[2])
-
-
 @dataclass(frozen=True)
 class Pulled:
     """What people have said so far of the faces of the workspace's generator.
@@ -134,11 +122,16 @@ class Pulled:
 def take_in_answers(space: Workspace) -> dict[str, dict[Key, Label]]:
     """Write what all answers in the store come to into `quality/labels-studio.csv`; returns it, by generator and face.
 
-    Always from the whole store, so that the next call mends what an interrupted one left. Without a store the file stays.
+    Always from the whole store, so that the next call mends what an interrupted one left. Labels in that file of which the
+    store knows nothing stay in it: their answers were lost or moved away, nobody took them back.
+
+    Raises:
+        InputError: somebody wrote something else into the file.
     """
     schema, store = space.table().schema, store_of(space.root)
     quality, gender = schema.with_role("quality")[0], schema.with_role("gender")[0]
-    labels: dict[str, dict[Key, Label]] = {}
+    path = space.folder("quality") / STUDIO_LABELS
+    labels = _labels_without_answers(space, path)
     samples: dict[str, Sample] = {}
     for key, level in quality_labels(store).items():
         named = face_of(key)
@@ -148,17 +141,30 @@ def take_in_answers(space: Workspace) -> dict[str, dict[Key, Label]]:
         if generator not in samples:
             samples[generator] = Sample.load(space, generator)
         asked = samples[generator].faces.get(face)
-        label = Label(level, "studio") if asked is None else Label(level, asked.strategy, asked.weight)
-        labels.setdefault(generator, {})[face] = label
-    path = space.folder("quality") / STUDIO_LABELS
-    if labels or (path.is_file() and store.path.is_file()):
+        strategy, weight = ("studio", 1.0) if asked is None else (asked.strategy, asked.weight)
+        labels.setdefault(generator, {})[face] = Label(level, strategy, weight, "studio")
+    if store.path.is_file() and (labels or path.is_file()):
         write_labels(path, quality, labels)
     return labels
 
 
+def _labels_without_answers(space: Workspace, path: Path) -> dict[str, dict[Key, Label]]:
+    """The labels in the file of which the store of answers knows nothing."""
+    if not path.is_file():
+        return {}
+    labels: dict[str, dict[Key, Label]] = {}
+    answered = answered_keys(space)
+    for generator, faces in read_labels(path, space.table().schema, "").items():
+        kept = {face: one for face, one in faces.items() if one.level and face_key(generator, face) not in answered}
+        if kept:
+            labels[generator] = kept
+    return labels
+
+
 def pulled(space: Workspace) -> Pulled:
-    """Take the answers in, and tell what they come to."""
-    labels, made, schema = take_in_answers(space), space.require("gan")["output"], space.table().schema
+    """Take the answers in, and tell what they come to. Without a generator, all labels are of others."""
+    labels, schema = take_in_answers(space), space.table().schema
+    made = str((space.record("gan") or {}).get("output", ""))
     quality, gender = schema.with_role("quality")[0], schema.with_role("gender")[0]
     mine = labels.pop(made, {})
     counts = {name: dict.fromkeys(quality.values, 0) for name in gender.values}

@@ -13,8 +13,14 @@ __all__ = ["Judge", "judge_version"]
 
 
 def judge_version(space: Workspace) -> str | None:
-    """Names the tuned judge, "judge-" and 8 hex digits; None before the first `sga quality tune`, or for another generator."""
-    return f"judge-{space.require('quality')['output'][:8]}" if space.state("quality") == "done" else None
+    """Names the tuned judge, "judge-" and 8 hex digits; None before the first `sga quality tune`, or for another generator.
+
+    Labels that changed since make no other judge of it: it was tuned for the generator that is there.
+    """
+    judge, generator = space.record("quality"), space.record("gan")
+    if judge is None or generator is None or judge["inputs"].get("gan") != generator["output"]:
+        return None
+    return f"judge-{judge['output'][:8]}"
 
 
 class Judge:

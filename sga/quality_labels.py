@@ -7,47 +7,50 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal
 
 from configs.errors import InputError
 from configs.files import atomic_path
 from labeling.schema import Attribute, Schema
 from labeling.workspace import Workspace
+from sga.quality_faces import Key, answered_keys, face_key, generator_of
 
-__all__ = ["STUDIO_LABELS", "Key", "Label", "gather", "of_other_generators", "put_aside", "read_labels", "write_labels"]
+__all__ = ["STUDIO_LABELS", "Label", "gather", "of_other_generators", "put_aside", "read_labels", "write_labels"]
 
-Key: TypeAlias = tuple[int, int, str]
-"""Seed, index and gender of a face."""
 STUDIO_LABELS = "labels-studio.csv"
-"""What people said in Label Studio, of all generators, in the folder of the stage quality. Made anew by every pull."""
+"""What people said in Label Studio, of all generators, in the folder of the stage quality. Every pull writes it, from all
+answers; labels whose answers were lost stay in it."""
 _COLUMNS = ("seed", "index", "gender")
 _GENERATOR = "generator"
 """Column that names the generator which drew a face. It may be left out: then the labels are of the one that is here now."""
-_ASKED = ("strategy", "weight")
-"""Columns of a face that was asked about on purpose; without them a face is one as they come."""
+_MORE = ("strategy", "weight", "source")
+"""Columns of a `Label`; without them all are of faces as they come, given by hand."""
 
 
 @dataclass(frozen=True)
 class Label:
     """level: a value of the schema's quality, "" = none yet; strategy: by which the face was picked, "" = as they come; weight:
-    how many faces of the generator's ordinary output it stands for, > 0."""
+    how many faces of the generator's ordinary output it stands for, > 0, six digits are kept; source: `file` was given by hand
+    and stays, `studio` is what the answers in Label Studio came to."""
 
     level: str
     strategy: str = ""
     weight: float = 1.0
+    source: Literal["file", "studio"] = "file"
 
 
 def write_labels(path: Path, quality: Attribute, labels: Mapping[str, Mapping[Key, Label]]) -> None:
     """Write a CSV of labels by generator and face, whole or not at all."""
     rows = [(generator, key, label) for generator, faces in labels.items() for key, label in faces.items()]
-    asked = any(label.strategy for _, _, label in rows)
+    more = any(label != Label(label.level) for _, _, label in rows)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle)
-        writer.writerow([*_COLUMNS, quality.name, _GENERATOR, *(_ASKED if asked else ())])
+        writer.writerow([*_COLUMNS, quality.name, _GENERATOR, *(_MORE if more else ())])
         for generator, key, label in rows:
-            writer.writerow([*key, label.level, generator, *((label.strategy, f"{label.weight:.6g}") if asked else ())])
+            cells = (label.strategy, f"{label.weight:.6g}", label.source) if more else ()
+            writer.writerow([*key, label.level, generator, *cells])
 
 
 def read_labels(path: Path, schema: Schema, generator: str) -> dict[str, dict[Key, Label]]:
@@ -74,7 +77,10 @@ def read_labels(path: Path, schema: Schema, generator: str) -> dict[str, dict[Ke
     found: dict[str, dict[Key, Label]] = {}
     for number, row in enumerate(rows, start=2):
         _check(row, quality, gender, f"row {number} of {path}")
-        label = Label(row[quality.name], row.get("strategy") or "", float(row.get("weight") or 1))
+        # As `write_labels` writes it: what is read equals what is kept of it, and a copy equals what was copied.
+        weight = float(f"{float(row.get('weight') or 1):.6g}")
+        source: Literal["file", "studio"] = "studio" if row.get("source") == "studio" else "file"
+        label = Label(row[quality.name], row.get("strategy") or "", weight, source)
         found.setdefault(row.get(_GENERATOR) or generator, {})[int(row["seed"]), int(row["index"]), row["gender"]] = label
     return found
 
@@ -82,12 +88,15 @@ def read_labels(path: Path, schema: Schema, generator: str) -> dict[str, dict[Ke
 def gather(workspace: Workspace, files: Sequence[Path] = ()) -> dict[Key, Label]:
     """All labels of the workspace's generator: those kept in `quality/`, Label Studio's, and those of `files`.
 
-    Of one face the newest file counts, and a file before Label Studio, whose answers are read anew each time.
+    Of one face the newest file counts, and a file before Label Studio, whose answers are read anew each time: a kept label of
+    theirs goes where the store of answers knows the face and says something else. A row of a file that repeats what Label
+    Studio says, strategy and weight too, is a copy of that and stays Label Studio's.
 
     Raises:
         InputError: as `read_labels`; or a file has labels of another generator.
+        WorkspaceError: there is no generator.
     """
-    made, schema, folder = workspace.require("gan")["output"], workspace.table().schema, workspace.folder("quality")
+    made, schema, folder = generator_of(workspace), workspace.table().schema, workspace.folder("quality")
 
     def told(paths: Iterable[Path]) -> dict[Key, Label]:
         merged: dict[Key, Label] = {}
@@ -96,9 +105,10 @@ def gather(workspace: Workspace, files: Sequence[Path] = ()) -> dict[Key, Label]
         return merged
 
     kept = told(path for path in (_aside(folder, made), folder / "labels.csv") if path.is_file())
-    asked = {key: one for key, one in kept.items() if one.strategy}
-    if (folder / STUDIO_LABELS).is_file():  # the whole truth about them: somebody may have taken an answer back
-        asked = told([folder / STUDIO_LABELS])
+    answered = answered_keys(workspace)
+    studio = {key: one for key, one in kept.items() if one.source == "studio" and face_key(made, key) not in answered}
+    now = told(path for path in [folder / STUDIO_LABELS] if path.is_file())
+    studio |= {key: replace(one, source="studio") for key, one in now.items()}
     for path in files:
         other = sorted(set(read_labels(path, schema, made)) - {made})
         if other:
@@ -106,12 +116,16 @@ def gather(workspace: Workspace, files: Sequence[Path] = ()) -> dict[Key, Label]
                 f"Expected labels of this workspace's generator ({made}) in {path}, found those of {other[0]}, which "
                 f"drew other faces. Type: sga quality draw --seed NUMBER --workspace {workspace.root}, and label those."
             )
-    return asked | {key: one for key, one in kept.items() if not one.strategy} | told(files)
+    by_hand = {key: one for key, one in kept.items() if one.source == "file"}
+    for key, one in told(files).items():
+        copied = replace(one, source="studio")
+        by_hand[key] = copied if studio.get(key) == copied else replace(one, source="file")
+    return studio | by_hand
 
 
 def put_aside(workspace: Workspace) -> None:
     """Move `quality/labels.csv` out of the way where it is of another generator: the same seeds draw other faces now."""
-    made, folder = workspace.require("gan")["output"], workspace.folder("quality")
+    made, folder = generator_of(workspace), workspace.folder("quality")
     kept = folder / "labels.csv"
     if kept.is_file():
         other = sorted(set(read_labels(kept, workspace.table().schema, made)) - {made})
@@ -121,7 +135,7 @@ def put_aside(workspace: Workspace) -> None:
 
 def of_other_generators(workspace: Workspace) -> int:
     """How many of Label Studio's labels are of generators that are not here any more: kept, not used."""
-    path, made = workspace.folder("quality") / STUDIO_LABELS, workspace.require("gan")["output"]
+    path, made = workspace.folder("quality") / STUDIO_LABELS, generator_of(workspace)
     if not path.is_file():
         return 0
     counts = Counter({name: len(faces) for name, faces in read_labels(path, workspace.table().schema, made).items()})

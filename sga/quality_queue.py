@@ -24,9 +24,10 @@ from labeling.studio.tasks import Question, asked_in
 from labeling.workspace import Workspace
 from sga.generation.face_model import FaceModel
 from sga.quality import draft_model, draw_faces
-from sga.quality_asked import Asked, Sample, face_key, face_of
+from sga.quality_asked import Asked, Sample
+from sga.quality_faces import Key, face_key, face_of, generator_of
 from sga.quality_judge import Judge, judge_version
-from sga.quality_labels import Key, gather
+from sga.quality_labels import gather
 from sga.quality_picking import distances, pick_faces
 
 __all__ = ["Pushed", "push_faces"]
@@ -89,7 +90,7 @@ class _Queue:
     def read(cls, client: StudioClient, space: Workspace) -> _Queue:
         """From the server, the answers and the files."""
         quality = space.table().schema.with_role("quality")[0]
-        made = space.require("gan")["output"]
+        made = generator_of(space)
         answers = [answer for answer in store_of(space.root).all() if answer.purpose == "quality"]
         now = standing(answers, quality.name, asked_on(client, space, quality.name, "quality"))
 
@@ -138,6 +139,7 @@ def push_faces(
 
     Raises:
         InputError: a count below 1, or a seed out of its range.
+        WorkspaceError: there is no generator, or none whose faces can be drawn (see `draft_model`).
         StudioError: the server is gone or refuses; the same call again goes on.
     """
     if count < 1:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import runpy
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,35 @@ GAN = {
     "launch": LAUNCH,
 }
 QUALITY = {"folds": 2, "fit": {"images": 480, "batch": 16, "learning_rate": 2e-3, "loss": {"quality": 2.0}}, "launch": LAUNCH}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_of_yours() -> Iterator[None]:
+    """Whoever runs the tests may have a Label Studio and a workspace of their own named in the environment: no test knows."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY", "SGA_WORKSPACE"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def alive() -> Callable[[int], bool]:
+    """`alive(pid)`: whether a process runs; one that ended and that nobody has asked about yet does not."""
+
+    def runs(pid: int) -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        if Path("/proc/self/stat").exists():
+            try:
+                return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+            except OSError:
+                return False
+        told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
+        return bool(told.strip()) and not told.strip().startswith("Z")
+
+    return runs
 
 
 @pytest.fixture(scope="session")

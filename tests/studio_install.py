@@ -2,7 +2,8 @@
 
 SGA_LABEL_STUDIO names the program label-studio, SGA_LABEL_STUDIO_TEMPLATE a data folder made by `label-studio init --quiet`.
 Without them both are kept in `$XDG_CACHE_HOME/sga-gan` (default ~/.cache/sga-gan): the program is installed there only where
-none is beside this Python or on PATH (about 3 minutes and 1 GB), and the folder is made there once (a minute).
+none of the tested version is beside this Python or on PATH (about 3 minutes and 1 GB), and the folder is made there once (a
+minute).
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from configs.errors import StudioError
-from labeling.studio.process import EXECUTABLE, TESTED_VERSION, find_executable, server_environment
+from labeling.studio.process import EXECUTABLE, TESTED_VERSION, find_executable, installed_version, server_environment
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sga-gan"
 TEMPLATE = "SGA_LABEL_STUDIO_TEMPLATE"
 
 
@@ -29,14 +29,15 @@ class NotInstalledError(Exception):
 
 
 def executable() -> Path:
-    """The program label-studio; NotInstalledError when there is none to be had."""
-    try:
+    """The program label-studio, of the tested version unless another is named; NotInstalledError when none is to be had."""
+    if os.environ.get(EXECUTABLE):  # a wrong path is a mistake and no reason to leave tests out
         return find_executable()
-    except StudioError:
-        if os.environ.get(EXECUTABLE):  # a wrong path is a mistake and no reason to leave tests out
-            raise
-    home = _once(CACHE / f"label-studio-{TESTED_VERSION}", _install)
-    return home / "bin" / "label-studio"
+    with suppress(StudioError):
+        found = find_executable()
+        if installed_version(found) == TESTED_VERSION:
+            return found
+    python = f"py{sys.version_info.major}.{sys.version_info.minor}"
+    return _once(f"label-studio-{TESTED_VERSION}-{python}", _install) / "bin" / "label-studio"
 
 
 def template(program: Path) -> Path:
@@ -44,17 +45,22 @@ def template(program: Path) -> Path:
     given = os.environ.get(TEMPLATE)
     if given:
         return Path(given)
-    return _once(CACHE / f"template-{_version(program)}", lambda folder: _init(program, folder))
+    version = installed_version(program) or hashlib.sha256(str(program.resolve()).encode()).hexdigest()[:12]
+    return _once(f"template-{version}", lambda folder: _init(program, folder))
 
 
-def _once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """`folder`, made unless it is stamped as whole; one process makes it while the others wait."""
-    with _locked(folder.with_name(f"{folder.name}.lock")):
-        if not (folder / "READY").is_file():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            make(folder)
-            (folder / "READY").touch()
+def _once(name: str, make: Callable[[Path], None]) -> Path:
+    """A folder of the cache, made unless it is stamped as whole; one process makes it while the others wait."""
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sga-gan" / name
+        with _locked(folder.with_name(f"{name}.lock")):
+            if not (folder / "READY").is_file():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                make(folder)
+                (folder / "READY").touch()
+    except (OSError, RuntimeError) as error:  # a home that cannot be written, or none
+        raise NotInstalledError(f"no folder to keep {name} in ({error}); XDG_CACHE_HOME names one") from error
     return folder
 
 
@@ -85,12 +91,3 @@ def _run(command: list[str], log: Path, environment: dict[str, str] | None = Non
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise NotInstalledError(f"{error}; see {log}") from error
-
-
-def _version(program: Path) -> str:
-    """What the program's own Python says; a hash of its place where that does not tell."""
-    ask = [str(program.with_name("python")), "-c", "from importlib.metadata import version as v; print(v('label-studio'))"]
-    try:
-        return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return hashlib.sha256(str(program.resolve()).encode()).hexdigest()[:12]

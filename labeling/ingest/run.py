@@ -12,6 +12,7 @@ from PIL import Image
 
 from configs.errors import InputError, WorkspaceError
 from configs.files import check_space
+from labeling.answers import table_lock
 from labeling.ingest.decode import Rejected
 from labeling.ingest.index import Index, read_index, write_index
 from labeling.ingest.labels import LabelRow, Labels, match_all, read_labels
@@ -24,6 +25,7 @@ from labeling.ingest.tables import check_match, keep_removed, loose_faces, read_
 from labeling.ingest.taken import taken_with
 from labeling.schema import Schema
 from labeling.table import LabelTable
+from labeling.take_in import take_in_stored
 from labeling.workspace import Workspace, table_fingerprint
 
 __all__ = ["ingest"]
@@ -99,14 +101,16 @@ def ingest(
     unmatched += [(name, "no row of labels") for name in without]
     _write_reports(space, index, found, duplicates, conflicts, unmatched if files else None)
     keep_removed(space, removed, leaving, table)
-    if _stamp(space) != stamp:
-        raise WorkspaceError(
-            f"Expected {space.labels_path} as it was when this ingest began, found it changed by another command. "
-            "Type the same command again."
-        )
-    table.save(space.labels_path)
-    facts = {"schema": schema.hash, **report.counts(), **taken}
-    space.finish("faces", table_fingerprint(table, completed=False), settings.model_dump(mode="json"), **facts)
+    with table_lock(space.root):
+        if _stamp(space) != stamp:
+            raise WorkspaceError(
+                f"Expected {space.labels_path} as it was when this ingest began, found it changed by another command. "
+                "Type the same command again."
+            )
+        table.save(space.labels_path)
+        facts = {"schema": schema.hash, **report.counts(), **taken}
+        space.finish("faces", table_fingerprint(table, completed=False), settings.model_dump(mode="json"), **facts)
+    take_in_stored(space)  # what people answered stands beside what the CSVs say
     return report
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from configs.errors import StudioError
@@ -41,9 +41,12 @@ class BackendClient(StudioClient):
             )
         return int(made.id or 0)
 
-    def rename_backend(self, number: int, pid: int, url: str, title: str, password: str) -> None:
-        """Give a backend another title; the server checks it anew, so all that it needs for that travels along."""
-        with self._asking(f"the backend {url} for project {pid}", pid) as sdk:
+    def rename_backend(self, number: int, pid: int, url: str, title: str, password: str) -> bool:
+        """Give a backend another title; the server checks it anew, so all that it needs for that travels along.
+
+        False: somebody removed it from the project.
+        """
+        with _unless_missing(), self._asking(f"the backend {url} for project {pid}", pid) as sdk:
             sdk.ml.update(
                 number,
                 project=pid,
@@ -53,15 +56,17 @@ class BackendClient(StudioClient):
                 basic_auth_user=USER,
                 basic_auth_pass=password,
             )
+            return True
+        return False
 
     def remove_backend(self, number: int) -> None:
-        """Take a backend away from its project."""
-        with self._asking(f"the end of backend {number}") as sdk:
+        """Take a backend away from its project, if it is still there."""
+        with _unless_missing(), self._asking(f"the end of backend {number}") as sdk:
             sdk.ml.delete(number)
 
     def remove_webhook(self, number: int) -> None:
-        """Take a webhook away."""
-        with self._asking(f"the end of webhook {number}") as sdk:
+        """Take a webhook away, if it is still there."""
+        with _unless_missing(), self._asking(f"the end of webhook {number}") as sdk:
             sdk.webhooks.delete(number)
 
     def ask_backend(self, pid: int, tasks: Sequence[int]) -> None:
@@ -99,6 +104,10 @@ class Attachment:
         """How many are connected."""
         return len(self._hooks)
 
+    def served(self) -> list[Project]:
+        """The projects that are to be connected."""
+        return [one for one in projects_of(self._space, self._connection.server) if one.purpose != "quality"]
+
     def sync(self, version: str | None, on_error: Callable[[StudioError], None] | None = None) -> None:
         """Connect projects that are new, and bring all to a version of the predictions (None: there are none yet).
 
@@ -109,9 +118,7 @@ class Attachment:
         """
         if on_error is None:
             self._client.version()
-        for project in projects_of(self._space, self._connection.server):
-            if project.purpose == "quality":
-                continue
+        for project in self.served():
             try:
                 self._sync(project, version)
             except StudioError as error:
@@ -163,12 +170,16 @@ class Attachment:
             return
         if hook.backend is None:
             hook.backend = self._client.add_backend(pid, self._url, version, (USER, self._secret))
-        else:
-            self._client.rename_backend(hook.backend, pid, self._url, version, self._secret)
+        elif not self._client.rename_backend(hook.backend, pid, self._url, version, self._secret):
+            del self._hooks[pid]
+            self._sync(project, version)
+            return
         self._client.update_project(pid, model_version=version)
         for tasks in self._open_tasks(pid):
             self._client.ask_backend(pid, tasks)
         hook.version = version
+        # The predictions of earlier versions stay: who has a task on the page this moment sends the number of the one it began
+        # with, and the server refuses an answer whose prediction is gone. The page shows those of the newest version alone.
 
     def _open_tasks(self, pid: int) -> Iterator[list[int]]:
         """The tasks that nobody has answered, in portions whose data go through one request."""
@@ -212,6 +223,16 @@ class Attachment:
             with suppress(StudioError):  # a version of which no prediction is there is refused
                 self._client.update_project(pid, model_version=version)
                 return
+
+
+@contextmanager
+def _unless_missing() -> Iterator[None]:
+    """Pass over that a backend or a webhook is no longer there: people may remove both on the page."""
+    try:
+        yield
+    except StudioError as error:
+        if error.gone or getattr(error.__cause__, "status_code", None) != 404:
+            raise
 
 
 def _lives(url: str) -> bool:

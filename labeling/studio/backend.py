@@ -21,8 +21,6 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-
 from configs.errors import MissingExtra, UserError
 from labeling.predictions import Predictions
 from labeling.studio.projects import read_projects
@@ -52,34 +50,21 @@ _SECRETS = re.compile(
 
 @dataclass(frozen=True)
 class Ensemble:
-    """What the ensemble says. rows: face → row; values[attribute]: (n,) names; confidence[attribute]: (n,) in [0, 1]."""
+    """What the ensemble says. told[attribute]: face → value and confidence in [0, 1]."""
 
     version: str
-    rows: dict[str, int]
-    values: dict[str, np.ndarray]
-    confidence: dict[str, np.ndarray]
+    told: dict[str, dict[str, tuple[str, float]]]
 
     def predict(self, task: Any, attribute: str | None) -> dict[str, Any]:
         """The prediction for a task of either layout; without results where nothing is known of its faces. Never raises."""
         data = task.get("data") if isinstance(task, Mapping) else None
         nothing = {"model_version": self.version, "score": 0.0, "result": []}
-        if attribute not in self.values or not isinstance(data, Mapping):
+        told = self.told.get(attribute or "", {})
+        known = {key: told[key] for key, _ in asked_in(data) if key in told}
+        if not known or not isinstance(data, Mapping):
             return nothing
-        cells = data.get("cells", [data])
-        hidden = [cell.get("key") for cell in cells if _hides(cell)] if isinstance(cells, list) else []
-        keys = {key for key, _ in asked_in(data) if key in self.rows and key not in hidden}
-        told = {key: self._question(key, attribute) for key in keys}
-        return (build_prediction(with_predictions(data, told, self.version)) if told else None) or nothing
-
-    def _question(self, face: str, attribute: str) -> Question:
-        row = self.rows[face]
-        value, confidence = str(self.values[attribute][row]), round(float(self.confidence[attribute][row]), 6)
-        return Question(face, Path(), "", predicted=value, confidence=confidence)
-
-
-def _hides(cell: Any) -> bool:
-    """Whether a face was pushed so that the page does not show what the model says."""
-    return isinstance(cell, Mapping) and cell.get("predicted") is not None and not cell.get("shown")
+        predicted = {key: Question(key, Path(), "", predicted=value, confidence=share) for key, (value, share) in known.items()}
+        return build_prediction(with_predictions(data, predicted, self.version)) or nothing
 
 
 class FreshPredictions:
@@ -87,7 +72,7 @@ class FreshPredictions:
 
     def __init__(self, space: Workspace) -> None:
         self._path = space.folder("ensemble") / "predictions.npz"
-        self._values = {attribute.name: np.asarray(attribute.values) for attribute in space.table().schema}
+        self._values = {attribute.name: attribute.values for attribute in space.table().schema}
         self._lock = Lock()
         self._stamp: tuple[int, ...] = ()
         self._now: Ensemble | None = None
@@ -117,14 +102,8 @@ class FreshPredictions:
 
     def _load(self) -> Ensemble:
         predictions = Predictions.load(self._path)
-        values, confidence = {}, {}
-        for name, probabilities in predictions.probabilities.items():
-            if name in self._values and probabilities.shape[2] == len(self._values[name]):
-                shares = predictions.mean(name)  # as the faces that are pushed have it
-                values[name] = self._values[name][shares.argmax(axis=1)]
-                confidence[name] = shares.max(axis=1)
-        rows = {face: row for row, face in enumerate(predictions.faces.tolist())}
-        return Ensemble(predictions.version, rows, values, confidence)
+        told = {name: predictions.suggestions(name, values) for name, values in self._values.items()}
+        return Ensemble(predictions.version, told)
 
 
 def build_app(

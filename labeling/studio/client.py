@@ -72,11 +72,15 @@ class StudioClient(Transport):
 
     def attach_files(self, pid: int, folder: Path) -> None:
         """Let the server read the pictures below `folder`, on its own disk and below its document root; once a folder."""
-        path = str(folder.resolve())
-        with self._asking(f"the folder {path} for project {pid}", pid) as sdk:
-            there = sdk.import_storage.local.list(project=pid)
-            if all(storage.path != path for storage in there):
-                sdk.import_storage.local.create(project=pid, path=path, title=folder.name, use_blob_urls=True)
+        if folder.absolute() in self.attached_files(pid):
+            return
+        with self._asking(f"the folder {folder.absolute()} for project {pid}", pid) as sdk:
+            sdk.import_storage.local.create(project=pid, path=str(folder.absolute()), title=folder.name, use_blob_urls=True)
+
+    def attached_files(self, pid: int) -> list[Path]:
+        """The folders of the server's disk that it may read for a project."""
+        with self._asking(f"the folders of project {pid}", pid) as sdk:
+            return [Path(storage.path or "") for storage in sdk.import_storage.local.list(project=pid)]
 
     def add_backend(self, pid: int, url: str, title: str, basic_auth: tuple[str, str] | None = None) -> int:
         """Connect a project to an ML backend; the server asks it at once. basic_auth: user and password to show there.
@@ -136,6 +140,12 @@ class StudioClient(Transport):
                 raise self._unexpected(f"the answers of project {pid}")
             found |= {int(task["id"]): task for task in answer}
         return [found[number] for number in ids if number in found]
+
+    def predicted(self, pid: int) -> set[tuple[int, str]]:
+        """(task, model version) of every prediction of a project."""
+        told = self._get("/api/predictions/", f"the predictions of project {pid}", pid, project=pid)
+        rows = told.get("results", ()) if isinstance(told, Mapping) else told
+        return {(int(row["task"]), str(row.get("model_version") or "")) for row in rows}
 
     def delete_predictions(self, pid: int, tasks: Sequence[int] | None = None) -> None:
         """Delete the predictions of these tasks of a project, or all of them (None)."""

@@ -10,16 +10,19 @@ from urllib.parse import urlsplit
 from configs.errors import InputError, StudioError, UserError
 from labeling.workspace import Workspace
 
-__all__ = ["Connection", "find_connection"]
+__all__ = ["LOOPBACK", "Connection", "find_connection"]
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Hosts of a URL by which a machine names itself."""
 
 
 @dataclass(frozen=True)
 class Connection:
     """A Label Studio and the token of one of its users. `repr` leaves the token out.
 
-    url: scheme and host without a slash at the end; files_at: document root that the server reads from its own disk (the local
-    server of a workspace: the workspace's root), None = pictures travel inside the tasks; server: what files call the server,
-    the same when a local one moves to another port (default: the URL).
+    url: scheme and host without a slash at the end; files_at: folder whose sub-folders the server can be let read on its own
+    disk (the local server of a workspace: the workspace's root), None = pictures travel inside the tasks; server: what files
+    call the server, the same when a local one moves to another port (default: the URL, whichever name it has for this machine).
     """
 
     url: str
@@ -29,7 +32,12 @@ class Connection:
 
     def __post_init__(self) -> None:
         if not self.server:
-            object.__setattr__(self, "server", self.url)
+            object.__setattr__(self, "server", _by_one_name(self.url))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the URL leads to this machine."""
+        return urlsplit(self.url).hostname in LOOPBACK
 
 
 def find_connection(workspace: Workspace, url: str | None = None, token: str | None = None) -> Connection:
@@ -37,9 +45,9 @@ def find_connection(workspace: Workspace, url: str | None = None, token: str | N
 
     Raises:
         InputError: one of url and token without the other, or what cannot be a URL or a token.
-        StudioError: neither was given, and no local server runs.
+        StudioError: neither was given, and no local server runs, or it refuses the token that the workspace keeps.
     """
-    from labeling.studio.server import running
+    from labeling.studio.credentials import at_work, running
 
     if not url and not token:
         local = running(workspace)
@@ -49,12 +57,20 @@ def find_connection(workspace: Workspace, url: str | None = None, token: str | N
                 f"{workspace.root} (and leave it running), or name one with --url and --token."
             )
         return local
-    given, local = Connection(_checked_url(url), _checked_token(token)), None
+    given = Connection(_checked_url(url), _checked_token(token))
     with suppress(UserError):  # a damaged folder of the local server is no reason against another one
-        local = running(workspace)
-    if local is not None and local.url == given.url:  # the same server, perhaps as another of its users
-        return replace(local, token=given.token)
+        known = at_work(workspace)
+        if known is not None and known.url == given.server:  # the same server, for another user or with a renewed token
+            return replace(known.connection, token=given.token)
     return given
+
+
+def _by_one_name(url: str) -> str:
+    """The URL with a host in small letters, and with one name for this machine: a browser shows another than a person types."""
+    parts = urlsplit(url)
+    host = "127.0.0.1" if parts.hostname in LOOPBACK else parts.hostname or ""
+    port = "" if parts.port is None else f":{parts.port}"
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path}"
 
 
 def _checked_url(url: str | None) -> str:

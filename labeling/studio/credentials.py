@@ -21,10 +21,14 @@ from labeling.studio.connection import Connection
 from labeling.workspace import Workspace
 
 __all__ = [
+    "REFUSED",
     "Credentials",
+    "at_work",
+    "document_root",
     "free_port",
     "make_folder",
     "read_credentials",
+    "refused_token",
     "running",
     "save_credentials",
     "status_of",
@@ -35,11 +39,15 @@ __all__ = [
 _HOST = "127.0.0.1"
 _FILE = "server.json"
 
+REFUSED = (401, 403)
+"""HTTP statuses with which a server refuses a token."""
+
 
 @dataclass(frozen=True)
 class Credentials:
     """What server.json holds. server: the data folder's name for itself, whatever port it is served on; pid, started: None
-    while it does not run; url: where it runs, or ran last."""
+    while it does not run; url: where it runs, or ran last; root: the workspace then, as an absolute path. A workspace elsewhere
+    was moved or copied, and a process of that id is not its own."""
 
     server: str
     username: str
@@ -48,16 +56,23 @@ class Credentials:
     url: str = ""
     pid: int | None = None
     started: str | None = None
+    root: str = ""
 
     @classmethod
-    def new(cls) -> Credentials:
-        """A user of a data folder that does not exist yet."""
+    def new(cls, root: Path) -> Credentials:
+        """A user of a data folder that does not exist yet, for the workspace at `root`."""
         return cls(
             server=f"local-{secrets.token_hex(4)}",
             username="annotator@localhost",
             password=secrets.token_urlsafe(9),
             token=secrets.token_hex(20),
+            root=str(root.resolve()),
         )
+
+    @property
+    def connection(self) -> Connection:
+        """What a client needs."""
+        return Connection(self.url, self.token, Path(self.root), self.server)
 
     @property
     def port(self) -> int:
@@ -79,8 +94,17 @@ def studio_folder(workspace: Workspace) -> Path:
     return workspace.root / "labeling" / "studio"
 
 
+def document_root(root: Path) -> Path:
+    """What the local server of the workspace at `root` may read: links to its folders of pictures, see `Pictures`.
+
+    Not the workspace itself: whoever may log in can have the server show any folder below its document root, and there lie the
+    owner's token, the answers and the server's own data.
+    """
+    return root.resolve() / "labeling" / "studio" / "pictures"
+
+
 def make_folder(workspace: Workspace) -> Path:
-    """The same, made for its owner alone."""
+    """`studio_folder`, made for its owner alone."""
     folder = studio_folder(workspace)
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -99,7 +123,7 @@ def read_credentials(folder: Path) -> Credentials | None:
         return None
     try:
         known = Credentials(**read_json(path))
-        texts = (known.server, known.username, known.password, known.token, known.url)
+        texts = (known.server, known.username, known.password, known.token, known.url, known.root)
         if not all(isinstance(text, str) for text in texts) or not isinstance(known.pid, int | None):
             raise TypeError("a value of another kind")
         if known.pid is not None and not known.port:
@@ -119,18 +143,46 @@ def save_credentials(folder: Path, credentials: Credentials) -> None:
         temporary.write_text(json.dumps(asdict(credentials), indent=1) + "\n", encoding="utf-8")
 
 
+def at_work(workspace: Workspace) -> Credentials | None:
+    """What server.json says while the process of the workspace's own server lives; nothing is asked of it."""
+    known = read_credentials(studio_folder(workspace))
+    if known is None or known.pid is None or known.root != str(workspace.root.resolve()) or not _alive(known.pid):
+        return None
+    return known
+
+
 def running(workspace: Workspace) -> Connection | None:
-    """The local server of the workspace, if it runs and answers to its token."""
-    credentials = read_credentials(studio_folder(workspace))
-    if credentials is None or credentials.pid is None or not _alive(credentials.pid):
+    """The local server of the workspace, if it runs.
+
+    Raises:
+        StudioError: it runs, and refuses the token in server.json or is busy; or that file is damaged.
+        InputError: no JSON stands there.
+    """
+    known = at_work(workspace)
+    status = None if known is None else status_of(known)
+    if known is None or status is None:
         return None
-    if status_of(credentials) != 200:
-        return None
-    return Connection(credentials.url, credentials.token, workspace.root.resolve(), credentials.server)
+    if status in REFUSED and version_of(known.url) is not None:
+        raise refused_token(studio_folder(workspace), known)
+    if status >= 500:
+        raise StudioError(
+            f"Expected Label Studio at {known.url} to answer, found it busy: process {known.pid} runs, and says {status}. "
+            f"Wait a minute and type the same command again, or stop it: kill {known.pid}"
+        )
+    return known.connection if status == 200 else None  # another program may have taken both its number and its port
+
+
+def refused_token(folder: Path, known: Credentials) -> StudioError:
+    """The server does not take the token in server.json any more: somebody renewed it on the page."""
+    return StudioError(
+        f"Expected Label Studio at {known.url} to take the token in {folder / _FILE}, found it refused: it was renewed there. "
+        'Log in there, copy the new one from Account & Settings into that file, as "token", and type the same command again.'
+    )
 
 
 def status_of(credentials: Credentials) -> int | None:
-    """HTTP status with which the server answers to its token: 200 = it is this one; None = nobody speaks HTTP there."""
+    """HTTP status with which the server answers to its token: 200 = it is this one; 504 = no answer in time; None = nobody
+    speaks HTTP there."""
     answer = _ask(f"{credentials.url}/api/current-user/whoami", credentials.token)
     return answer and answer[0]
 
@@ -154,8 +206,9 @@ def _ask(url: str, token: str | None = None, timeout: float = 10.0) -> tuple[int
     except urllib.error.HTTPError as error:
         with error:
             return error.code, b""
-    except (OSError, HTTPException):
-        return None
+    except (OSError, HTTPException) as error:
+        late = isinstance(getattr(error, "reason", error), TimeoutError)
+        return (504, b"") if late else None
 
 
 def free_port(wanted: int = 0) -> int | None:

@@ -47,6 +47,8 @@ _MEANINGS = {
 }
 """What the levels of quality mean."""
 
+_KEYS = "Ctrl+Enter sends the chosen answer, Ctrl+Space skips"
+
 _NO_KEY = "f19"
 """The page gives a key to each choice without one, and a slip of the hand then changes an answer on a wall unseen."""
 
@@ -95,6 +97,7 @@ def build_interface(
         if value in _MEANINGS:
             _header(view, f"{value.capitalize()}: {_MEANINGS[value]}", size=5)
     if layout == "single":
+        _header(view, _KEYS, size=5)
         face = ElementTree.SubElement(view, "View", className="face")
         _face(face, attribute, layout, 0, unclear=unclear, review=review)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,16 @@ from pathlib import Path
 from configs.errors import StudioError
 from labeling.studio.credentials import Credentials
 
-__all__ = ["EXECUTABLE", "LOG", "TESTED_VERSION", "end_group", "find_executable", "launch", "server_environment"]
+__all__ = [
+    "EXECUTABLE",
+    "LOG",
+    "TESTED_VERSION",
+    "end_group",
+    "find_executable",
+    "installed_version",
+    "launch",
+    "server_environment",
+]
 
 TESTED_VERSION = "1.23.2"
 EXECUTABLE = "SGA_LABEL_STUDIO"
@@ -32,6 +42,7 @@ _ENVIRONMENT = {
     "FEATURE_FLAGS_OFFLINE": "true",
     "SSRF_PROTECTION_ENABLED": "false",  # the ML backend is on this machine too
     "ML_BLOCK_LOCAL_IP": "false",
+    "ML_TIMEOUT_HEALTH": "5",  # 1 s is short while an ensemble is being trained beside it
     "PYTHONUNBUFFERED": "1",  # the log tells the port in time
 }
 
@@ -54,8 +65,20 @@ def find_executable(command: str | None = None) -> Path:
     )
 
 
-def server_environment(data: Path, root: Path) -> dict[str, str]:
-    """All environment variables of a server with its data in `data`, which may read pictures below `root`.
+def installed_version(program: Path) -> str:
+    """The release of Label Studio that a program belongs to, as its Python tells; "" where none tells."""
+    with suppress(OSError, ValueError, IndexError, subprocess.SubprocessError):
+        with program.open(encoding="utf-8") as script:
+            python = shlex.split(script.readline(4096).removeprefix("#!"))
+        if "python" not in python[0] and "python" not in python[-1]:  # a path too long for that line stands in the next
+            python = [str(program.resolve().with_name("python"))]
+        ask = "from importlib.metadata import version; print(version('label-studio'))"
+        return subprocess.run([*python, "-c", ask], capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    return ""
+
+
+def server_environment(data: Path, pictures: Path) -> dict[str, str]:
+    """All environment variables of a server with its data in `data`, which may read what is below `pictures`.
 
     Little of the shell's own gets through: Label Studio reads names as common as HOST, PORT, DEBUG and USERNAME.
     """
@@ -63,13 +86,13 @@ def server_environment(data: Path, root: Path) -> dict[str, str]:
         **{name: os.environ[name] for name in _FROM_SHELL if name in os.environ},
         **_ENVIRONMENT,
         "LABEL_STUDIO_BASE_DATA_DIR": str(data.resolve()),
-        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(root.resolve()),
+        "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(pictures.resolve()),
     }
 
 
-def launch(program: Path, folder: Path, root: Path, credentials: Credentials) -> subprocess.Popen[bytes]:
+def launch(program: Path, folder: Path, pictures: Path, credentials: Credentials) -> subprocess.Popen[bytes]:
     """Start the process. Secrets go by its environment, which its owner alone can read; a command line is there for all."""
-    environment = server_environment(folder, root) | {
+    environment = server_environment(folder, pictures) | {
         "LABEL_STUDIO_USERNAME": credentials.username,
         "LABEL_STUDIO_PASSWORD": credentials.password,
         "LABEL_STUDIO_USER_TOKEN": credentials.token,
@@ -89,9 +112,15 @@ def launch(program: Path, folder: Path, root: Path, credentials: Credentials) ->
 
 
 def end_group(process: subprocess.Popen[bytes], patience: float = 10.0) -> None:
-    """End a process that leads a group, and the group. patience: seconds before force."""
-    for order in (signal.SIGTERM, signal.SIGKILL):  # by force in any case: the leader may have left others behind
-        with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
-            os.killpg(process.pid, order)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
+    """End a process that leads a group, and the group. patience: seconds before force; an interruption (Ctrl-C) ends them."""
+    try:
+        _signal_group(process, signal.SIGTERM, patience)
+    finally:
+        _signal_group(process, signal.SIGKILL, patience)  # in any case: the leader may have left others behind
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals, patience: float) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
+        os.killpg(process.pid, number)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(patience)

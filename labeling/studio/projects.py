@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from threading import local
 from typing import Any, Literal, TypeAlias
 
 from configs.errors import WorkspaceError
@@ -32,15 +33,13 @@ _LAYOUTS, _PURPOSES = ("single", "wall"), ("label", "review", "quality")
 
 @dataclass(frozen=True)
 class Project:
-    """A project of a workspace. server: `Connection.server`; id: its number there; round: the highest that was pushed; created:
-    when, UTC."""
+    """A project of a workspace. server: `Connection.server`; id: its number there; created: when, UTC."""
 
     server: str
     id: int
     attribute: str
     layout: Layout
     purpose: Purpose
-    round: int = 1
     created: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
 
 
@@ -82,22 +81,40 @@ def find_project(space: Workspace, server: str, attribute: str, purpose: Purpose
 
 def add_project(space: Workspace, project: Project) -> None:
     """Write a project down, in the place of an earlier record of it."""
-    kept = read_projects(space)
-    same = [index for index, one in enumerate(kept) if (one.server, one.id) == (project.server, project.id)]
-    for index in same:
-        kept[index] = project
-    _write(space, kept if same else [*kept, project])
+    with one_push(space):
+        kept = read_projects(space)
+        same = [index for index, one in enumerate(kept) if (one.server, one.id) == (project.server, project.id)]
+        for index in same:
+            kept[index] = project
+        _write(space, kept if same else [*kept, project])
 
 
 def remove_project(space: Workspace, project: Project) -> None:
     """Forget a project that is no longer on its server. What people answered there stays in the store of answers."""
-    _write(space, [one for one in read_projects(space) if (one.server, one.id) != (project.server, project.id)])
+    with one_push(space):
+        _write(space, [one for one in read_projects(space) if (one.server, one.id) != (project.server, project.id)])
+
+
+class _Held(local):
+    """Locks that this thread holds."""
+
+    def __init__(self) -> None:
+        self.paths: set[Path] = set()
+
+
+_HELD = _Held()
 
 
 @contextmanager
 def one_push(space: Workspace) -> Iterator[None]:
-    """Wait while another command pushes for this workspace: both would make the same project and send the same questions."""
-    path = space.root / "labeling" / "push.lock"
+    """Wait while another command pushes for this workspace: each would make a project and pick faces on its own.
+
+    To be held from the look at what waits to the last question; may be entered again inside.
+    """
+    path = (space.root / "labeling" / "push.lock").resolve()
+    if path in _HELD.paths:
+        yield
+        return
     try:
         import fcntl
     except ModuleNotFoundError:  # Windows: there one must not push twice at a time
@@ -110,7 +127,11 @@ def one_push(space: Workspace) -> Iterator[None]:
         raise explain_os_error(error, path) from error
     with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        _HELD.paths.add(path)
+        try:
+            yield
+        finally:
+            _HELD.paths.remove(path)
 
 
 _REPAIR = "Restore the file, or move it away: the next sga label push then makes new projects."
@@ -125,9 +146,8 @@ def _write(space: Workspace, projects: Sequence[Project]) -> None:
 
 
 def _project(row: Any, path: Path) -> Project:
-    names = {one.name: {"id": int, "round": int}.get(one.name, str) for one in fields(Project)}
-    sound = isinstance(row, dict) and row.keys() == names.keys()
-    sound = sound and all(isinstance(row[name], kind) for name, kind in names.items())
+    names = {one.name: int if one.name == "id" else str for one in fields(Project)}
+    sound = isinstance(row, dict) and all(isinstance(row.get(name), kind) for name, kind in names.items())
     if not sound or row["layout"] not in _LAYOUTS or row["purpose"] not in _PURPOSES:
         raise WorkspaceError(f"Expected {', '.join(names)} of each project in {path}, found {row!r}. {_REPAIR}")
-    return Project(**row)
+    return Project(**{name: row[name] for name in names})  # an earlier version wrote more

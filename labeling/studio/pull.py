@@ -14,7 +14,7 @@ from labeling.schema import Attribute
 from labeling.studio.client import OVERLAP, StudioClient
 from labeling.studio.connection import Connection
 from labeling.studio.projects import Project, projects_of
-from labeling.studio.tasks import Told, read_task
+from labeling.studio.tasks import Told, asked_in, read_task
 from labeling.take_in import Taken, take_in
 from labeling.workspace import Workspace
 
@@ -89,12 +89,15 @@ def pull(
     space: Workspace,
     projects: Sequence[Project],
     on_progress: Progress = lambda done, total: None,
+    *,
+    again: bool = False,
 ) -> PullReport:
     """Fetch what changed in the projects since the last pull and add it to the workspace's `labeling/answers.jsonl`.
 
-    projects: those of the client's server; on_progress: called with (tasks read, tasks in all, as far as known). A project is
-    stored when all of it was read, oldest answer first: whatever ends the pull, the next one begins at the newest that is
-    stored and misses nothing. Another pull of the same workspace waits for this one.
+    projects: those of the client's server; on_progress: called with (tasks read, tasks in all, as far as known); again: read
+    everything, not what changed alone, for a store that lost rows. A project is stored when all of it was read, oldest answer
+    first: whatever ends the pull, the next one begins at the newest that is stored and misses nothing. Another pull of the same
+    workspace waits for this one.
 
     Raises:
         StudioError: the server; what was stored before stays. A project that was deleted there is told in the report.
@@ -108,7 +111,7 @@ def pull(
     with store.locked():
         for project in projects:
             try:
-                found = _read_project(client, project, schema[project.attribute], store, users, count)
+                found = _read_project(client, project, schema[project.attribute], store, users, count, again)
             except StudioError as error:
                 if not error.gone:
                     raise
@@ -132,7 +135,13 @@ class _Count:
 
 
 def _read_project(
-    client: StudioClient, project: Project, attribute: Attribute, store: AnswerStore, users: Mapping[int, str], count: _Count
+    client: StudioClient,
+    project: Project,
+    attribute: Attribute,
+    store: AnswerStore,
+    users: Mapping[int, str],
+    count: _Count,
+    again: bool,
 ) -> list[Answer]:
     """The answers in all tasks that changed since the newest that is stored, and what was withdrawn in them."""
     stored: dict[int, list[Answer]] = {}
@@ -140,14 +149,15 @@ def _read_project(
     for answer in store.all():
         if (answer.server, answer.project) == (project.server, project.id):
             stored.setdefault(answer.task, []).append(answer)
-            since = max(since, answer.updated)
+            since = "" if again else max(since, answer.updated)
     found: dict[Identity, Answer] = {}
     while True:
         began, before, found = time.monotonic(), found, {}
         for task in _export(client, project, since or None, count):
             said = _answers(task, project, attribute, users)
             found |= said
-            withdrawn = (row for row in stored.get(int(task["id"]), ()) if row.identity not in said)
+            asked = {key for key, _ in asked_in(task["data"])}  # a server that was made anew counts its tasks from 1 again
+            withdrawn = (row for row in stored.get(int(task["id"]), ()) if row.identity not in said and row.key in asked)
             found |= {row.identity: replace(row, state="withdrawn") for row in withdrawn}
         # The next pull reads again what changed `OVERLAP` before the newest answer: an answer that was edited while later ones
         # were being read is in there, unless this took longer.

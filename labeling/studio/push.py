@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,9 @@ def push(
         missing = [question for name, question in wanted.items() if name not in present]
         lost = [question.image for question in missing if not question.image.is_file()]
         if lost:
-            raise WorkspaceError(f"Expected a picture at {lost[0]}, found none. Ingest the faces again, or draw them again.")
+            raise WorkspaceError(
+                f"Expected a picture at {lost[0]}, found none. Ingest the faces again: sga ingest PATH --workspace {space.root}"
+            )
         picture = Pictures(client, project.id)
 
         def tasks() -> Iterator[dict[str, Any]]:
@@ -102,20 +104,18 @@ def push(
             on_progress(done, len(wanted))
         if preannotate and model_version in versions:
             _show(client, project, model_version)
-        newest = max((question.round for question in missing), default=project.round)
-        if newest > project.round:
-            project = replace(project, round=newest)
-            add_project(space, project)
         return PushReport(project, project_page(client, project), len(missing), len(wanted) - len(missing), dropped)
 
 
-def asked_on(client: StudioClient, space: Workspace, attribute: str, purpose: Purpose = "label") -> dict[str, int]:
+def asked_on(client: StudioClient, space: Workspace, attribute: str, *purposes: Purpose) -> dict[str, int]:
     """The newest round of each key that the workspace's projects on this server ask about, answered or not.
 
-    A project that was deleted there asks nothing.
+    purposes: of these projects; none named = label. A project that was deleted on the server asks nothing.
     """
     rounds: dict[str, int] = {}
-    for project in projects_of(space, client.connection.server, attribute=attribute, purpose=purpose):
+    for project in projects_of(space, client.connection.server, attribute=attribute):
+        if project.purpose not in (purposes or ("label",)):
+            continue
         try:
             for _, data in client.tasks(project.id):
                 for key, number in asked_in(data):
@@ -130,19 +130,18 @@ def refresh_stale(
     client: StudioClient,
     space: Workspace,
     attribute: Attribute,
-    model_version: str,
+    predictions: Predictions,
     on_progress: Progress = lambda done, total: None,
 ) -> int:
-    """`refresh_predictions` with what the ensemble says now, in each project for labels that shows an earlier model's answers.
-
-    model_version: names what the ensemble says now. Projects that show nobody's answers stay as they are.
+    """`refresh_predictions` with what the ensemble says now, in each project for labels that shows an earlier model's answers,
+    or none because there were none yet.
 
     Raises:
         StudioError: the server is not there, refuses or breaks off.
-        WorkspaceError: there are no predictions.
     """
-    refreshed = 0
-    questions: list[Question] = []
+    told = predictions.suggestions(attribute.name, attribute.values)
+    questions = [Question(face, Path(), "", predicted=value, confidence=share) for face, (value, share) in told.items()]
+    version, refreshed = predictions.version, 0
     for project in projects_of(space, client.connection.server, attribute=attribute.name, purpose="label"):
         try:
             shown = client.project(project.id).get("model_version")
@@ -150,21 +149,9 @@ def refresh_stale(
             if not error.gone:
                 raise
             continue
-        if shown and shown != model_version:
-            questions = questions or _predicted(space, attribute)
-            refreshed += refresh_predictions(client, project, questions, model_version=model_version, on_progress=on_progress)
+        if shown != version:
+            refreshed += refresh_predictions(client, project, questions, model_version=version, on_progress=on_progress)
     return refreshed
-
-
-def _predicted(space: Workspace, attribute: Attribute) -> list[Question]:
-    """What the ensemble says of every face."""
-    predictions = Predictions.load(space.folder("ensemble") / "predictions.npz")
-    if attribute.name not in predictions.probabilities:
-        return []
-    return [
-        Question(face, Path(), "", predicted=attribute.values[int(shares.argmax())], confidence=float(shares.max()))
-        for face, shares in zip(predictions.faces.tolist(), predictions.mean(attribute.name), strict=True)
-    ]
 
 
 def refresh_predictions(
@@ -175,33 +162,36 @@ def refresh_predictions(
     model_version: str,
     on_progress: Progress = lambda done, total: None,
 ) -> int:
-    """Replace the pre-annotations of the tasks that have no answer by those of a newer model. Returns how many tasks have one.
+    """Show a newer model's pre-annotations beside the tasks that have no answer. Returns how many tasks have one.
 
-    questions: their keys, predictions and confidences count; a task about other faces alone stays as it is. on_progress: called
-    with (tasks done, tasks in all). After an interruption the same call goes on; nothing is there twice.
+    questions: their keys, predictions and confidences count; a task about other faces alone stays as it is, and one that was
+    pushed not to show what a model says. on_progress: called with (tasks done, tasks in all). After an interruption the same
+    call goes on; nothing is there twice.
 
     Raises:
         StudioError: the server is not there, refuses or breaks off.
     """
     predicted = {question.key: question for question in questions}
     interface = check_interface(str(client.project(project.id)["label_config"]))
-    answered = set(client.changed_tasks(project.id, None))
-    fresh = []
+    answered, there = set(client.changed_tasks(project.id, None)), client.predicted(project.id)
+    wanted = []
     for number, data in client.tasks(project.id):
         if number not in answered and any(key in predicted for key, _ in asked_in(data)):
             prediction = build_prediction(with_predictions(data, predicted, model_version))
             if prediction is not None:
                 check_result(interface, prediction)
-                fresh.append({"task": number, **prediction})
-    on_progress(0, len(fresh))
+                wanted.append({"task": number, **prediction})
+    fresh = [prediction for prediction in wanted if (prediction["task"], model_version) not in there]
+    done = len(wanted) - len(fresh)
+    on_progress(done, len(wanted))
     for start in range(0, len(fresh), CHUNK):
         chunk = fresh[start : start + CHUNK]
-        client.delete_predictions(project.id, [prediction["task"] for prediction in chunk])
+        # Earlier predictions stay: who has the task open on the page could not submit if the one that is shown were gone.
         client.import_predictions(project.id, chunk)
-        on_progress(start + len(chunk), len(fresh))
-    if fresh:
+        on_progress(done + start + len(chunk), len(wanted))
+    if wanted:
         _show(client, project, model_version)
-    return len(fresh)
+    return len(wanted)
 
 
 def project_page(client: StudioClient, project: Project) -> str:

@@ -37,7 +37,7 @@ class Retrainer:
     """Runs `commands` one after the other when `after` new answers have come in, or when asked to.
 
     commands: the words of each command line; environment: added to this process's own; log: takes their output, that of the
-    last run alone; on_change: called, in any thread, whenever a run began or ended.
+    last run alone; on_change: called whenever a run began or ended, in the thread of that run.
     """
 
     def __init__(
@@ -83,21 +83,22 @@ class Retrainer:
                 return False
             self._baseline = None  # the next count is where the next run's answers begin
             self._change(state="running", answers=0, runs=self._state.runs + 1, error="", since=_now())
-            self._thread = Thread(target=self._run, name="retrain", daemon=True)
+            self._thread = Thread(target=self._run, args=(self._state,), name="retrain", daemon=True)
             self._thread.start()
-        self._on_change(self._state)
         return True
 
     def stop(self) -> None:
-        """End a run that is going on, and begin no other."""
+        """End a run that is going on, and begin no other. An interruption (Ctrl-C) ends it by force."""
         with self._lock:
             self._stopping = True
             process, thread = self._process, self._thread
         if process is not None:
-            _send(process, "SIGTERM")
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_PATIENCE)
-            _send(process, "SIGKILL")  # those that it started and left behind, too
+            try:
+                _send(process, "SIGTERM")
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_PATIENCE)
+            finally:
+                _send(process, "SIGKILL")  # those that it started and left behind, too
         if thread is not None and thread is not current_thread():
             thread.join()
 
@@ -108,7 +109,8 @@ class Retrainer:
         if self._state.answers >= self._after > 0:
             self.start()
 
-    def _run(self) -> None:
+    def _run(self, begun: RetrainState) -> None:
+        self._on_change(begun)
         try:
             error = self._commands_in_turn()
         except OSError as problem:
@@ -116,9 +118,9 @@ class Retrainer:
         with self._lock:
             self._process = None
             self._change(state="failed" if error else "done", error=error, since=_now())
-            stopping = self._stopping
+            ended, stopping = self._state, self._stopping
         if not stopping:
-            self._on_change(self._state)
+            self._on_change(ended)
             self._start_if_due()
 
     def _commands_in_turn(self) -> str:
@@ -145,7 +147,7 @@ def _begin(command: Sequence[str], log: IO[bytes], environment: Mapping[str, str
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
     )
     if hasattr(os, "setpriority"):
-        with suppress(OSError):  # the page waits one second for this backend, whatever is being trained
+        with suppress(OSError):  # the page waits for this backend, whatever is being trained
             os.setpriority(os.PRIO_PROCESS, process.pid, 10)
     return process
 

@@ -6,7 +6,8 @@ import secrets as randomness
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -90,27 +91,34 @@ def run_backend(
 
     connection: whose projects; commands: the retrain, which finds a server that is not the workspace's own in its environment;
     after: so many answers make a retrain (0 = only when it is asked for on the page); attach: connect the projects; host: where
-    the server reaches this machine; port: 0 = a free one; say: takes lines for people, from any thread.
+    the server reaches this machine; port: 0 = a free one; say: takes lines for people, from any thread, and may fail with an
+    OSError: a terminal may be closed, and all is left in order all the same.
 
     Raises:
-        InputError: the port is taken.
+        InputError: the port is taken, or the server cannot reach `host`.
         StudioError: the server is not there, refuses, or has another backend for a project.
         WorkspaceError: the workspace has no label table.
         MissingExtra: without the extras `serve` and `studio`.
     """
+    if connection is not None and attach:
+        _check_reach(connection, host)
     secret, wake, environment = randomness.token_urlsafe(24), Event(), dict[str, str]()
     if connection is not None and connection.files_at is None:
         environment = {"LABEL_STUDIO_URL": connection.url, "LABEL_STUDIO_API_KEY": connection.token}
     hidden = (secret, connection.token if connection else "")
 
+    def tell(text: str) -> None:
+        with suppress(OSError):
+            say(text)
+
     def on_change(state: RetrainState) -> None:
         if state.state == "running":
-            say(f"Retrain {state.runs} runs; its output: {log}")
+            tell(f"Retrain {state.runs} runs; its output: {log}")
         elif state.state == "failed":
             again = f" The next one is after {after} further answers." if after else ""
-            say(f"Retrain {state.runs} failed: {mask(state.error, *hidden)}{again}")
+            tell(f"Retrain {state.runs} failed: {mask(state.error, *hidden)}{again}")
         else:
-            say(f"Retrain {state.runs} is done.")
+            tell(f"Retrain {state.runs} is done.")
         wake.set()
 
     log = space.root / "labeling" / "retrain.log"
@@ -120,16 +128,33 @@ def run_backend(
     app = build_app(space, secret, retrainer, fresh=fresh, server=server, hide=hidden)
     with serving(app, host, port) as url:
         attachment = Attachment(space, connection, url, secret) if connection and attach else None
-        backend = Backend(url, secret, space, fresh, retrainer, attachment, wake, say)
+        backend = Backend(url, secret, space, fresh, retrainer, attachment, wake, tell)
         try:
             if attachment:
+                if count := len(attachment.served()):
+                    tell(f"Connecting {count} project{'s' * (count > 1)}: each task that waits is looked at …")
                 attachment.sync(fresh.version)
             backend.look()
             yield backend
         finally:
-            for error in attachment.detach() if attachment else ():
-                say(f"Not disconnected: {error}")
-            retrainer.stop()
+            try:
+                for error in attachment.detach() if attachment else ():
+                    tell(f"Not disconnected: {error}")
+            finally:  # whatever interrupts that: nobody would end the training later
+                retrainer.stop()
+
+
+def _check_reach(connection: Connection, host: str) -> None:
+    try:
+        address = ip_address(host)
+        inside = address.is_loopback or address.is_unspecified
+    except ValueError:
+        inside = host.lower() == "localhost"
+    if inside and not connection.is_local:
+        raise InputError(
+            f"Expected an address of this machine that {connection.url} reaches, found {host}, which leads that server to "
+            "itself. Type the same command with --host ADDRESS."
+        )
 
 
 @contextmanager

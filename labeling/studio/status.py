@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from configs.errors import InputError, StudioError
 from labeling.agreement import Estimate, Pace, pace, share
 from labeling.answers import Answer, random_sample, resolve, store_of
 from labeling.history import Round, read_rounds
-from labeling.learning_curve import LearningCurve, Point, fit_curve
+from labeling.learning_curve import LearningCurve, Needed, Point, fit_curve
 from labeling.queue import standing
 from labeling.studio.client import StudioClient
 from labeling.studio.interface import UNCLEAR
@@ -68,8 +69,9 @@ class Queue:
 
 @dataclass(frozen=True)
 class Status:
-    """Everything that is told, ready to be formatted."""
+    """Everything that is told, ready to be formatted. root: of the workspace."""
 
+    root: Path
     progress: tuple[Progress, ...]
     queues: tuple[Queue, ...]
 
@@ -84,7 +86,8 @@ def read_status(space: Workspace, client: StudioClient | None = None, problem: s
     """
     table, answers, rounds = space.table(), store_of(space.root).all(), read_rounds(space)
     progress = tuple(_progress(table, name, answers, rounds) for name in table.schema.names)
-    return Status(progress, tuple(_queue(project, answers, client, problem) for project in read_projects(space)))
+    queues = tuple(_queue(project, answers, client, problem) for project in read_projects(space))
+    return Status(space.root, progress, queues)
 
 
 def _progress(table: LabelTable, name: str, answers: Sequence[Answer], rounds: Sequence[Round]) -> Progress:
@@ -164,7 +167,7 @@ def _asked(client: StudioClient, project: Project) -> dict[str, int]:
 
 def format_status(status: Status) -> str:
     """As plain text: a table of labels, one of queues, then a block for each attribute that people or the ensemble told of."""
-    parts = [_labels(status.progress), _queues(status.queues)]
+    parts = [_labels(status.progress), _queues(status.queues, status.root)]
     parts += [block for one in status.progress if (block := _block(one))]
     return "\n\n".join(part for part in parts if part)
 
@@ -179,9 +182,9 @@ def _labels(progress: Sequence[Progress]) -> str:
     return "\n".join(lines)
 
 
-def _queues(queues: Sequence[Queue]) -> str:
+def _queues(queues: Sequence[Queue], root: Path) -> str:
     if not queues:
-        return "No questions were sent yet. Type: sga label push --attribute NAME"
+        return f"No questions were sent yet. Type: sga label push --attribute NAME --workspace {root}"
     columns = ("waiting", "answered", "unclear", "skipped", "open", "disputed", "refused")
     names = [
         f"{queue.project.id} {queue.project.attribute} {queue.project.purpose}, {queue.project.layout}" for queue in queues
@@ -197,7 +200,7 @@ def _queues(queues: Sequence[Queue]) -> str:
             reasons.setdefault(queue.problem, []).append(str(queue.project.id))
     lines += [f"How much waits in project {', '.join(numbers)} is not known: {reason}" for reason, numbers in reasons.items()]
     if any(queue.waiting is not None for queue in queues):
-        lines.append("Waiting as far as was pulled: sga label pull fetches what was answered since.")
+        lines.append(f"Waiting as far as was pulled; what was answered since: sga label pull --workspace {root}")
     return "\n".join(lines)
 
 
@@ -226,31 +229,51 @@ def _curve_table(rounds: Sequence[Round]) -> list[str]:
 
 def _outlook(rounds: Sequence[Round]) -> list[str]:
     """What more labels would bring, or why nobody can tell."""
+    others = len(rounds) - len(_alike(rounds))
+    lines = [f"  Not counted, being of other settings or held-out labels than the newest: {others}."] if others else []
     try:
         curve = curve_of(rounds)
     except InputError as error:
-        return [f"  {error}"]
+        return [*lines, f"  {error}"]
     gains = ", ".join(
         f"{extra:,} more labels {gain.value:+.1f} points [{gain.low:.1f}, {gain.high:.1f}]"
         for extra, gain in ((extra, curve.worth(extra)) for extra in _EXTRA)
     )
-    last, until = curve.points[-1].labels, curve.pays_until(_PAYS)
-    more = ["any number" if end is None else f"{max(0, end - last):,}" for end in until]
+    last = curve.points[-1].labels
+    percent = 100 * curve.predict(last).value
+    step = 5 if percent < 95 else 1
+    target = min(100, int(percent // step + 1) * step)
+    needed, until = curve.labels_needed(target / 100), curve.pays_until(_PAYS)
     return [
+        *lines,
         f"  Expected of {gains}.",
-        f"  {more[0]} more labels [{more[1]}, {more[2]}] are likely to pay off: 100 of them bring {_PAYS} points or more.",
+        f"  {_more(needed, last, '∞')} are likely to bring it to {target} %.",
+        f"  {_more(until, last, 'any number')} are likely to pay off: 100 of them bring {_PAYS} points or more.",
     ]
 
 
+def _more(needed: Needed, last: int, none: str) -> str:
+    """How many more than the `last` labels, with the interval. none: what stands where there is no such number."""
+    more, low, high = (none if end is None else f"{max(0, end - last):,}" for end in needed)
+    return f"{more} more labels [{low}, {high}]"
+
+
 def curve_of(rounds: Sequence[Round]) -> LearningCurve:
-    """The learning curve of one attribute's rounds.
+    """The learning curve of those of one attribute's rounds that were measured as the newest one was.
 
     Raises:
         InputError: it cannot be fitted (too few rounds, or no rise); says which.
     """
-    measured = (one for one in rounds if one.metric == rounds[-1].metric and one.n)
     # An interval of no width (all right) still is of n faces: half a face is the least that can be told.
-    return fit_curve(Point(one.labels, one.value, max((one.high - one.low) / 3.92, 0.5 / one.n)) for one in measured)
+    return fit_curve(Point(one.labels, one.value, max((one.high - one.low) / 3.92, 0.5 / one.n)) for one in _alike(rounds))
+
+
+def _alike(rounds: Sequence[Round]) -> list[Round]:
+    """Those with the metric, the ensemble's settings and the held-out labels of the newest one: another of them moves the score
+    by more than labels do."""
+    newest = rounds[-1]
+    measured = (newest.metric, newest.settings, newest.test)
+    return [one for one in rounds if (one.metric, one.settings, one.test) == measured and one.n]
 
 
 def _percent(told: Estimate) -> str:

@@ -93,7 +93,7 @@ def build_tasks(
     """Tasks as the server imports them: one a question (`single`), or one for each `CELLS` questions (`wall`).
 
     picture: what the page shall load for a file. A wall that is not full has blank pictures in its last cells.
-    preannotate=False: what the model says travels along and is not shown.
+    preannotate=False: what the model says travels along and is not shown, nor is what a newer one says.
 
     Raises:
         InputError: a prediction that is none of the attribute's values.
@@ -128,7 +128,7 @@ def build_prediction(data: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     result, scores, version = [], [], None
     for name, to_name, cell in _asked(data):
-        if not cell.get("shown"):
+        if not _suggests(cell):
             continue
         value = {"choices": [cell["predicted"]]}
         result.append({"from_name": name, "to_name": to_name, "type": "choices", "value": value})
@@ -147,18 +147,17 @@ def asked_in(data: Any) -> list[tuple[str, int]]:
 
 def shown_in(data: Any) -> set[str]:
     """The model versions whose answers were pushed as pre-annotations of a task."""
-    return {as_text(one.cell.get("model_version")) for one in _asked(data) if one.cell.get("shown")}
+    return {as_text(one.cell.get("model_version")) for one in _asked(data) if _suggests(one.cell)}
 
 
 def with_predictions(data: Mapping[str, Any], predicted: Mapping[str, Question], model_version: str | None) -> dict[str, Any]:
-    """A task's data with other answers of a model, shown. predicted: by key; a face that is not in it has none."""
+    """A task's data with other answers of a model. predicted: by key; a face that is not in it has none, and a face that was
+    pushed not to show what a model says stays so."""
     cells = []
     for one in _asked(data):
         question = predicted.get(as_text(one.cell.get("key")))
-        value = None if question is None else question.predicted
-        confidence = None if question is None else as_share(question.confidence)
-        told = {"predicted": value, "confidence": confidence, "model_version": model_version, "shown": value is not None}
-        cells.append({**one.cell, **told})
+        value, confidence = (None, None) if question is None else (question.predicted, as_share(question.confidence))
+        cells.append({**one.cell, "predicted": value, "confidence": confidence, "model_version": model_version})
     return {"cells": cells} if "cells" in data else cells[0]
 
 
@@ -172,6 +171,11 @@ def blank_picture() -> str:
     stream = io.BytesIO()
     image.save(stream, format="PNG", optimize=True)
     return f"data:image/png;base64,{b64encode(stream.getvalue()).decode()}"
+
+
+def _suggests(cell: Mapping[str, Any]) -> bool:
+    """Whether the page shows what a model says of a face: something is said, and the face was not pushed to be asked blind."""
+    return cell.get("predicted") is not None and bool(cell.get("shown", True))
 
 
 def _groups(questions: Sequence[Question], size: int) -> Iterable[Sequence[Question]]:
@@ -191,7 +195,7 @@ def _cell(question: Question, attribute: Attribute, model_version: str | None, p
         "predicted": question.predicted,
         "confidence": None if confidence is None else round(confidence, 6),
         "model_version": model_version,
-        "shown": preannotate and question.predicted is not None,
+        "shown": preannotate,
     }
 
 
@@ -296,7 +300,7 @@ def _prediction(one: _Asked, annotation: Mapping[str, Any]) -> tuple[str | None,
     pushed = as_text(one.cell.get("model_version")) or None
     confidence = as_share(one.cell.get("confidence"))
     if not isinstance(there, Mapping):
-        value = as_text(one.cell.get("predicted")) if one.cell.get("shown") else ""
+        value = as_text(one.cell.get("predicted")) if _suggests(one.cell) else ""
         return (value, confidence, pushed) if value else (None, None, None)
     regions = [region for region in as_list(there.get("result")) if isinstance(region, Mapping)]
     shown = [choice for region in regions if region.get("from_name") == one.name for choice in _choices(region)]

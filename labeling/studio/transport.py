@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
 from configs.errors import MissingExtra, StudioError
 from labeling.studio.connection import Connection
@@ -25,7 +24,6 @@ __all__ = ["WHOAMI", "Transport", "explain"]
 
 WHOAMI = "/api/current-user/whoami"
 _BUSY = (408, 429, 500, 502, 503, 504)  # SQLite that is locked is a 500
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _WAITS = (0.3, 1.0, None)  # seconds before a read is tried again
 _LONGEST = 300
 
@@ -61,8 +59,7 @@ class Transport:
             from label_studio_sdk import LabelStudio
         except ModuleNotFoundError as error:
             raise MissingExtra("label-studio-sdk", "studio") from error
-        local = urlsplit(self.connection.url).hostname in _LOOPBACK  # no proxy knows this machine's own
-        http = httpx.Client(timeout=self.timeout, trust_env=not local)
+        http = httpx.Client(timeout=self.timeout, trust_env=not self.connection.is_local)  # no proxy knows this machine's own
         self._finalizer = weakref.finalize(self, http.close)
         return LabelStudio(base_url=self.connection.url + "/", api_key=self.connection.token, httpx_client=http, max_retries=0)
 

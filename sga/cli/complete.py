@@ -35,4 +35,7 @@ def complete(
     typer.echo(completion.out_of_fold.markdown())
     cells = ", ".join(f"{name} {count}" for name, count in completion.filled.items())
     typer.echo("Members' disagreement: " + ", ".join(f"{name} {value:.3f}" for name, value in completion.disagreement.items()))
-    typer.echo(f"Cells filled: {cells}. Next: sga sfn --workspace {workspace}")
+    typer.echo(f"Cells filled: {cells}.")
+    if place.state("ensemble") == "stale":
+        typer.echo(f"Labels came in meanwhile and are kept. To learn from them: sga complete --workspace {workspace}")
+    typer.echo(f"Next: sga sfn --workspace {workspace}")

@@ -22,7 +22,9 @@ __all__ = ["audit"]
 def audit(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     attribute: Annotated[str, typer.Option(help="Whose labels to look at.")] = "gender",
-    count: Annotated[int, typer.Option(min=1, help="Send so many of the most suspicious labels at most.")] = 100,
+    count: Annotated[
+        int, typer.Option(min=1, help="Send so many of the most suspicious labels at most, besides those that wait already.")
+    ] = 100,
     push: Annotated[bool, typer.Option(help="Send them to Label Studio as a review project.")] = False,
     url: UrlOption = None,
     token: TokenOption = None,
@@ -52,14 +54,17 @@ def _client(space: Workspace, url: str | None, token: str | None) -> StudioClien
 
 
 def _send(client: StudioClient, space: Workspace, found: Audit, count: int) -> None:
-    from labeling.audit import review_questions, reviewed
-    from labeling.studio.push import push
+    from labeling.audit import review_questions
+    from labeling.studio.projects import one_push
+    from labeling.studio.push import asked_on, push
 
-    questions = review_questions(space, found, count, reviewed(space, found.attribute.name))
-    if not questions:
-        typer.echo("Nothing is left to review.")
-        return
-    with progress_of("questions") as progress:
-        report = push(client, space, found.attribute, questions, purpose="review", preannotate=False, on_progress=progress)
-    typer.echo(f"{report.added} labels to review sent, {report.present} were there already: {report.url}")
-    typer.echo(f"Next: review them there, then sga label pull --workspace {space.root}")
+    fetch = f"sga label pull --workspace {space.root}"
+    with one_push(space):
+        questions = review_questions(space, found, count, asked_on(client, space, found.attribute.name, "label", "review"))
+        if not questions:
+            typer.echo(f"Nothing else is left to review, as far as was pulled. If some are answered, type: {fetch}")
+            return
+        with progress_of("questions") as progress:
+            report = push(client, space, found.attribute, questions, purpose="review", preannotate=False, on_progress=progress)
+    typer.echo(f"{report.added} labels to review sent: {report.url}")
+    typer.echo(f"Next: review them there, then {fetch}")

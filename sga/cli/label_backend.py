@@ -18,7 +18,7 @@ def backend(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to serve at; 0 = a free one.")] = 0,
     host: Annotated[
-        str, typer.Option(help="Address of this machine that Label Studio reaches. Any but the default lets others ask, too.")
+        str, typer.Option(help="Address at which Label Studio reaches this machine. Any but the default lets others ask, too.")
     ] = "127.0.0.1",
     retrain_after: Annotated[int, typer.Option(min=0, help="Retrain after so many answers; 0 = only from the page.")] = 50,
     retrain_preset: Annotated[str, typer.Option(help="Preset of the ensemble for it, or a YAML file.")] = "cpu",

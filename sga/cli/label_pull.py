@@ -19,6 +19,7 @@ def pull(
     attribute: Annotated[
         str | None, typer.Option(help="Fetch the answers about this attribute alone.", show_default=False)
     ] = None,
+    again: Annotated[bool, typer.Option("--all", help="Read every answer again: for a store that lost some.")] = False,
     url: UrlOption = None,
     token: TokenOption = None,
 ) -> None:
@@ -34,12 +35,14 @@ def pull(
     space = Workspace(workspace)
     connection = find_connection(space, url, token)
     projects = projects_to_pull(space, connection, attribute)
-    with StudioClient(connection) as client, progress_of("tasks") as progress:
-        report = fetch(client, space, projects, progress)
-    taken = take_in(space)
+    try:
+        with StudioClient(connection) as client, progress_of("tasks") as progress:
+            report = fetch(client, space, projects, progress, again=again)
+    finally:
+        taken = take_in(space)  # also what an earlier pull stored and a crash kept out of the table
     answers = store_of(space.root).all()
     figures = (line for name in sorted({one.attribute for one in projects}) for line in measure(answers, name).lines())
     for line in chain(report.lines(), taken.lines(), figures):
         typer.echo(line)
-    if taken.changed:
+    if space.state("ensemble") != "done":
         typer.echo(f"Next: sga complete --workspace {workspace}")

@@ -28,32 +28,53 @@ def push(
         Literal["train", "validation", "test"] | None,
         typer.Option(help="Ask about these faces alone. test: by --strategy random, to enlarge what is measured on."),
     ] = None,
-    preannotate: Annotated[bool, typer.Option(help="Choose the ensemble's answer beforehand.")] = True,
+    preannotate: Annotated[
+        bool, typer.Option(help="Choose the ensemble's answer beforehand; never for --split test, which measures it.")
+    ] = True,
     seed: Annotated[int, typer.Option(min=0, help="Another seed picks other faces at random.")] = 0,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     url: UrlOption = None,
     token: TokenOption = None,
 ) -> None:
     """Pick faces that are worth a person's look and send them to Label Studio. The same command again sends nothing twice."""
-    from labeling.queue import model_version, questions
+    from labeling.queue import load_predictions, questions
     from labeling.studio.client import StudioClient
     from labeling.studio.connection import find_connection
+    from labeling.studio.projects import one_push
     from labeling.studio.push import asked_on, refresh_stale
     from labeling.studio.push import push as send
     from labeling.workspace import Workspace
 
     space = Workspace(workspace)
     asked_about = space.table().schema[attribute]
-    version = model_version(space)
-    with StudioClient(find_connection(space, url, token)) as client:
-        asked = asked_on(client, space, attribute)
-        picked = questions(space, attribute, count, strategy, seed, asked, split=split, on_note=typer.echo)
-        with progress_of("predictions") as progress:
-            renewed = refresh_stale(client, space, asked_about, version, progress) if preannotate and version else 0
-        if renewed:
-            typer.echo(f"{renewed} tasks that wait show what {version} says now.")
+    fetch = f"sga label pull --workspace {workspace}"
+    preannotate = preannotate and split != "test"
+    with StudioClient(find_connection(space, url, token)) as client, one_push(space):
+        asked, reviews = asked_on(client, space, attribute), asked_on(client, space, attribute, "review")
+        predictions = load_predictions(space)
+        version = None if predictions is None else predictions.version
+        picked = questions(
+            space,
+            attribute,
+            count,
+            strategy,
+            seed,
+            asked,
+            reviews=reviews,
+            predictions=predictions,
+            split=split,
+            on_note=typer.echo,
+        )
+        if predictions is not None and preannotate:
+            with progress_of("predictions") as progress:
+                renewed = refresh_stale(client, space, asked_about, predictions, progress)
+            if renewed:
+                typer.echo(f"{renewed} tasks that wait show what {version} says now.")
         if not picked:
-            typer.echo(f"At least {count} questions about {attribute} wait already, or all that are left do: nothing to send.")
+            typer.echo(
+                f"At least {count} questions about {attribute} wait already, as far as was pulled, or all that are left do: "
+                f"nothing to send. If some are answered, type: {fetch}"
+            )
             return
         with progress_of("questions") as progress:
             report = send(
@@ -71,4 +92,4 @@ def push(
             f"Project {project.id} was deleted in Label Studio; another stands in for it. Answers that were pulled stay."
         )
     typer.echo(f"{report.added} questions about {attribute} sent, {report.present} were there. Label them at {report.url}")
-    typer.echo(f"Next, when some are answered: sga label pull --workspace {workspace}")
+    typer.echo(f"Next, when some are answered: {fetch}")

@@ -72,9 +72,11 @@ def _serve(space: Workspace, port: int, executable: str | None) -> None:
 
     typer.echo("Starting Label Studio; the first time takes a minute.")
     try:
-        with interrupted_by_signals(), LocalServer.start(space, port, executable) as server:
+        with interrupted_by_signals(), LocalServer.start(space, port, executable, on_wait=typer.echo) as server:
             typer.echo(f"Label Studio {server.version} runs at {server.connection.url}")
             _warn(server.version)
+            if server.trouble:
+                typer.echo(server.trouble, err=True)
             typer.echo(f"  user name  {server.username}\n  password   {server.password}")
             typer.echo(
                 f"Both stay the same; they and the token are in {server.folder / 'server.json'}, which only you can read."
@@ -96,13 +98,17 @@ def _warn(version: str) -> None:
 
 @contextmanager
 def interrupted_by_signals() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal do what Ctrl-C does: the server must not outlive the command."""
+    """Let SIGTERM and a closed terminal do what Ctrl-C does: the server must not outlive the command. One that was told to
+    outlive its terminal (nohup) does."""
+    hangup = getattr(signal, "SIGHUP", None)
 
     def interrupt(number: int, frame: Any) -> None:
+        if number == hangup:  # a shell and the terminal both say so, and what is being left in order must not be interrupted
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, interrupt) for number in signals}
+    chosen = [number for number in (signal.SIGTERM, hangup) if number and signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in chosen}
     try:
         yield
     finally:

@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from classifiers import oracle, oracle_features
+from classifiers import metrics, oracle, oracle_features, oracle_rounds
 from classifiers.oracle import OracleSettings, Share, run_oracle
 from classifiers.oracle_features import oracle_features as make_features
 from classifiers.oracle_rounds import COLUMNS, Bench, RoundSettings, simulate, thin
 from configs.errors import InputError
+from labeling import picking, predictions
 from labeling.provenance import Source
 from labeling.workspace import Workspace
 from sga.cli.main import main
@@ -52,15 +53,12 @@ def test_a_simulation_learns_from_what_it_asked() -> None:
 
 
 def test_only_faces_of_the_pool_are_asked_about_and_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from classifiers import oracle_rounds
-    from labeling.picking import pick
-
     bench, asked = a_bench(600), []
 
     def spy(name: str, count: int, pool: Any, seed: int) -> Any:
         assert pool.labelled[pool.candidates].max() == -1
         np.testing.assert_array_equal(pool.labelled[~pool.candidates], bench.codes[rows][~pool.candidates])
-        found = pick(name, count, pool, seed)
+        found = picking.pick(name, count, pool, seed)
         asked.extend(found.rows.tolist())
         return found
 
@@ -147,7 +145,7 @@ def settings(tiny_settings: dict[str, dict[str, Any]]) -> OracleSettings:
 def simulated(
     faces_workspace: Path, settings: OracleSettings, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, oracle.Simulation, dict[str, str]]:
-    """A workspace in which three strategies were simulated twice, and what lay in it before."""
+    """A workspace in which two strategies were simulated with two seeds each, and what lay in it before."""
     import shutil
 
     root = Path(shutil.copytree(faces_workspace, tmp_path_factory.mktemp("oracle") / "workspace"))
@@ -219,6 +217,14 @@ def test_interrupted_it_goes_on_with_the_next_seed(
     assert ran[6:] == [("random", 0)]
 
 
+@pytest.mark.parametrize("module", [picking, predictions, oracle_rounds, metrics])
+def test_other_code_makes_other_curves(module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, changed = oracle._code(), tmp_path / "changed.py"
+    changed.write_text(Path(module.__file__).read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+    monkeypatch.setattr(module, "__file__", str(changed))
+    assert oracle._code() != before
+
+
 def test_the_networks_never_saw_the_attribute(
     simulated: tuple[Path, oracle.Simulation, dict[str, str]], settings: OracleSettings, copy_of: Callable[[Path], Path]
 ) -> None:
@@ -278,6 +284,12 @@ def test_what_cannot_be_simulated_says_what_to_type(
     table.fill("gender", rows, np.zeros(len(rows)), Source.HUMAN)
     table.save(space.labels_path)
     refuse(r"at least two values of gender held out \(split test\)")
+    drawn = settings.model_copy(update={"held_out": "drawn"})
+    refuse("another attribute than gender", settings=drawn)  # what is held out need not be of the split test
+    rows = np.flatnonzero(table.labelled("gender"))
+    table.fill("gender", rows, np.zeros(len(rows)), Source.HUMAN)
+    table.save(space.labels_path)
+    refuse(rf"two values of gender to draw from, found female.*--workspace {space.root}", settings=drawn)
 
 
 def test_the_command_measures_and_draws(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import InputError, WorkspaceError
-from labeling.answers import TABLE, Answer, AnswerStore, ballots, instant, quality_labels, resolve
+from labeling.answers import TABLE, Answer, AnswerStore, ballots, instant, quality_labels, random_sample, resolve
 from labeling.provenance import Source
 
 Said = Callable[..., Answer]
@@ -194,6 +194,34 @@ def test_the_tables_own_label_votes_and_its_original_does_not(said: Said) -> Non
     person = said("k", "male", by="a")
     assert resolve([human, person], "gender")["k"].disputed
     assert resolve([original, person], "gender")["k"].votes == {"male": 1}
+
+
+def test_a_face_that_is_asked_about_again_is_decided_by_the_last_answers(said: Said) -> None:
+    """Otherwise two people who disagree would be asked for ever."""
+    human = said("k", "female", server=TABLE, project=0, annotation=int(Source.HUMAN), by=TABLE, purpose=TABLE, round=0)
+    first = [said("k", "male", by="a"), said("k", "female", by="b")]
+    again = said("k", "male", 5, annotation=9, by="a", strategy="disputed", round=2)
+    assert resolve([*first, again], "gender")["k"].value == "male"
+    assert resolve([human, said("k", "male", by="a"), again], "gender")["k"].votes == {"male": 1}
+    tied = [*first, again, said("k", "female", 6, annotation=8, by="b", round=2)]
+    assert resolve(tied, "gender")["k"].disputed
+    review = said("k", "female", 7, annotation=10, by="c", purpose="review", round=3)
+    assert resolve([*tied, review], "gender")["k"].value == "female"
+    assert resolve([*tied, said("k", None, 7, annotation=10, state="skip", round=3)], "gender")["k"].disputed
+    assert ballots(tied, "gender", first=True)["k"].keys() == {"a", "b"}
+    assert [one.round for one in ballots(tied, "gender", first=True)["k"].values()] == [1, 1]
+
+
+def test_a_random_sample_leaves_out_what_was_picked_and_half_marked_walls(said: Said) -> None:
+    answers = [
+        *(said(f"r{i}", "male" if i < 3 else "female", annotation=i) for i in range(10)),
+        said("u", "unclear", annotation=20),
+        said("p", "male", annotation=21, strategy="combined"),
+        *(said(f"w{i}", "male", annotation=30) for i in range(2)),
+        said("w2", None, annotation=30, state="open"),
+        said("q", "low", annotation=40, attribute="quality", purpose="quality"),
+    ]
+    assert random_sample(answers, "gender") == {"male": 3, "female": 7, "unclear": 1}
 
 
 def test_attributes_and_the_order_of_rows_do_not_matter(said: Said) -> None:

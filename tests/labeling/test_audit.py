@@ -3,16 +3,18 @@
 import csv
 import io
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from configs.errors import InputError, MissingExtra, WorkspaceError
-from labeling.answers import Answer, store_of
-from labeling.audit import audit, find_suspects, review_questions, reviewed
+from labeling.answers import Answer, resolve, store_of
+from labeling.audit import Audit, Suspect, audit, find_suspects, review_questions
 from labeling.predictions import Predictions
 from labeling.provenance import Source
 from labeling.studio.client import StudioClient
@@ -92,28 +94,63 @@ def test_a_real_ensemble_tells_flipped_labels_from_others(flipped: tuple[Workspa
 def test_a_review_shows_the_label_and_nothing_that_leads(flipped: tuple[Workspace, set[str]]) -> None:
     space, _ = flipped
     found = audit(space, "hair_color")
-    first, *_ = questions = review_questions(space, found, 3, set())
+    first, *_ = questions = review_questions(space, found, 3, {})
     assert [one.key for one in questions] == [one.key for one in found.suspects[:3]]
     assert (first.current, first.predicted, first.confidence) == (found.suspects[0].given, None, None)
     assert first.image.is_file()
     assert first.utility == pytest.approx(1 - found.suspects[0].score)
-    assert review_questions(space, found, 2, {first.key})[0].key == found.suspects[1].key
+    assert {question.round for question in questions} == {2}  # above the label
 
 
-def test_a_label_that_was_reviewed_is_not_sent_again(flipped: tuple[Workspace, set[str]], said: Callable[..., Answer]) -> None:
-    space, _ = flipped
-    found = audit(space, "hair_color")
-    one, two, three, four, *_ = (suspect.key for suspect in found.suspects)
-    about = {"attribute": "hair_color", "purpose": "review"}
-    answers = [said(one, "black", **about), said(two, None, **about | {"state": "skip"})]
-    answers += [said(three, "black", **about | {"purpose": "label"}), said(four, "male", purpose="review")]
-    store_of(space.root).append(answers)
-    assert reviewed(space, "hair_color") == {one}
-    waiting = review_questions(space, found, 3, reviewed(space, "hair_color"))
-    assert [question.key for question in waiting] == [two, three, four]
+@pytest.fixture
+def suspected(faces_workspace: Path, copy_of: Callable[[Path], Path]) -> tuple[Workspace, Audit]:
+    """A workspace of which the first eight genders look wrong."""
+    space = Workspace(copy_of(faces_workspace))
+    table = space.table()
+    named = zip(table.faces[:8], table.frame["file"], strict=False)
+    suspects = tuple(Suspect(key, file, "male", "original", "female", 0.1) for key, file in named)
+    path = space.root / "labeling" / "audit-gender.csv"
+    return space, Audit(table.schema["gender"], suspects, path, {"male": 8, "female": 0}, {"original": 8})
 
 
-def test_a_review_goes_to_a_real_server_once(
+def test_a_label_that_somebody_looked_at_is_not_sent_again(
+    suspected: tuple[Workspace, Audit], said: Callable[..., Answer]
+) -> None:
+    space, found = suspected
+    kept, skipped, refused, torn, labelled, other, waiting, last = (one.key for one in found.suspects)
+    review: dict[str, Any] = {"purpose": "review", "round": 2}
+    store_of(space.root).append(
+        [
+            said(kept, "male", **review),
+            said(skipped, None, state="skip", **review),
+            said(refused, None, state="refused", **review),
+            said(torn, "male", state="withdrawn", **review),
+            said(labelled, "male", round=4),
+            said(other, "black", attribute="hair_color", **review),
+        ]
+    )
+    asked = review_questions(space, found, 4, {waiting: 2, kept: 2, skipped: 2, refused: 2, labelled: 4})
+    assert {one.key: one.round for one in asked} == {torn: 2, labelled: 5, other: 2, last: 2}
+    # What waits, here and in a project for labels, takes no place of the count.
+    asked = review_questions(space, found, 1, {waiting: 2, torn: 2, labelled: 5, other: 1})
+    assert [one.key for one in asked] == [last]
+
+
+def test_reviewers_who_disagree_are_asked_again(suspected: tuple[Workspace, Audit], said: Callable[..., Answer]) -> None:
+    space, found = suspected
+    first, second = (one.key for one in found.suspects[:2])
+    store = store_of(space.root)
+    for by, value in (("ann", "male"), ("ben", "female")):
+        store.append([said(first, value, by=by, purpose="review", round=2)])
+    (again,) = review_questions(space, found, 1, {first: 2})
+    assert (again.key, again.round) == (first, 3)
+    assert review_questions(space, found, 1, {first: 3})[0].key == second  # it waits
+    store.append([said(first, "female", 3, "cem", purpose="review", round=3)])
+    assert resolve(store.all(), "gender")[first].value == "female"
+    assert review_questions(space, found, 1, {first: 3})[0].key == second
+
+
+def test_each_review_goes_to_a_real_server_once(
     flipped: tuple[Workspace, set[str]], studio: StudioClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     space, _ = flipped
@@ -126,21 +163,25 @@ def test_a_review_goes_to_a_real_server_once(
         assert end.value.code == 0
         return capsys.readouterr().out
 
-    send = ("label", "audit", "--attribute", "hair_color", "--count", "3", "--push")
-    assert "3 labels to review sent, 0 were there already" in command(*send)
+    send = ("label", "audit", "--attribute", "hair_color", "--push", "--count")
+    assert "2 labels to review sent" in command(*send, "2")
     project = next(one for one in read_projects(space) if one.purpose == "review")
     tasks = dict(studio.tasks(project.id))
     by_key = {data["key"]: (task, data) for task, data in tasks.items()}
-    assert set(by_key) == {one.key for one in found.suspects[:3]}
+    assert list(by_key) == [one.key for one in found.suspects[:2]]
+    assert {data["round"] for data in tasks.values()} == {2}
     assert by_key[found.suspects[0].key][1]["current"] == found.suspects[0].given
     assert all(not task["predictions"] for task in studio.export(project.id, list(tasks)))
-    assert "0 labels to review sent, 3 were there already" in command(*send)
-    task = by_key[found.suspects[0].key][0]
+    assert "1 labels to review sent" in command(*send, "1")  # the next one: those that wait take no place
+    skipped, task = (by_key[one.key][0] for one in found.suspects[1::-1])
     choice = {"choices": [found.suspects[0].given]}  # it was right: no label changes, so the others stay as suspicious
     studio.annotate(task, [{"from_name": "label", "to_name": "image", "type": "choices", "value": choice}])
+    studio.annotate(skipped, [], was_cancelled=True)
     command("label", "pull")
-    assert "1 labels to review sent, 2 were there already" in command(*send)  # the next one takes its place
-    assert len(dict(studio.tasks(project.id))) == 4
+    command(*send, "1000")
+    sent = Counter(data["key"] for _, data in studio.tasks(project.id))
+    assert sent == Counter(one.key for one in found.suspects)
+    assert "Nothing else is left to review" in command(*send, "1000")
 
 
 def test_what_cannot_be_audited_says_what_to_type(

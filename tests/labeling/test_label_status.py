@@ -39,7 +39,7 @@ def run(space: Workspace, *arguments: str) -> int:
 def rounds(labels: tuple[int, ...], a: float = 0.95, drop: float = 0.25, c: float = 0.4, half: float = 0.02) -> list[Round]:
     values = [a - drop * (n / labels[0]) ** -c for n in labels]
     return [
-        Round("gender", n, n // 4, "balanced", value, value - half, value + half, 900, f"2026-11-{20 + i}T08:00:00Z")
+        Round("gender", n, n // 4, "balanced", value, value - half, value + half, 900, time=f"2026-11-{20 + i}T08:00:00Z")
         for i, (n, value) in enumerate(zip(labels, values, strict=True))
     ]
 
@@ -67,7 +67,7 @@ def test_labels_are_counted_by_source_and_value(space: Workspace) -> None:
 def test_a_new_workspace_says_what_to_type(space: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(space) == 0
     said = capsys.readouterr().out
-    assert "sga label push --attribute NAME" in said
+    assert f"sga label push --attribute NAME --workspace {space.root}" in said
     lines = said.splitlines()
     assert lines[0].split() == ["attribute", "human", "original", "completed", "missing", "labels"]
     assert [line.split()[0] for line in lines[1:5]] == ["gender", "hair_color", "smile", "quality"]
@@ -178,6 +178,10 @@ def test_the_learning_curve_and_what_more_labels_bring(space: Workspace, capsys:
     until = curve.pays_until(0.1).labels
     assert until is not None
     assert f"{until - 1600:,} more labels" in out
+    needed = curve.labels_needed(0.85).labels  # the next step above 84.1 %
+    assert needed is not None
+    assert re.search(rf"  {needed - 1600:,} more labels \[.*\] are likely to bring it to 85 %\.", out)
+    assert "Not counted" not in out
     assert "found 1. Label more and type: sga complete" in out  # of hair_color
 
 
@@ -188,17 +192,22 @@ def test_a_flat_curve_is_told_in_words(space: Workspace) -> None:
     assert "pay off" not in told
 
 
-def test_scores_of_another_metric_and_of_no_face_are_no_points() -> None:
-    told = rounds((200, 400, 800, 1600))
-    mixed = [replace(told[0], metric="accuracy", labels=50), replace(told[0], labels=60, n=0), *told]
+def test_what_was_measured_in_another_way_is_no_point(space: Workspace) -> None:
+    told = [replace(one, settings="a", test="b") for one in rounds((200, 400, 800, 1600))]
+    mixed = [
+        replace(told[0], metric="accuracy", labels=50),
+        replace(told[0], labels=60, n=0),
+        replace(told[0], labels=70, settings="quick"),
+        replace(told[0], labels=80, test="fewer faces"),
+        *told,
+    ]
+    append_rounds(space, mixed)
+    assert "Not counted, being of other settings or held-out labels than the newest: 4." in format_status(read_status(space))
     assert [point.labels for point in curve_of(mixed).points] == [200, 400, 800, 1600]
     certain = curve_of([*told, replace(told[3], labels=3200, value=1.0, low=1.0, high=1.0, n=50)])
     assert certain.points[-1].error == 0.01
 
 
-def test_a_damaged_history_is_the_users_error(space: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
-    append_rounds(space, rounds((200,)))
-    path = space.root / "labeling" / "history.jsonl"
-    path.write_text("{}\n" + path.read_text())
-    assert run(space) == 2
-    assert "history.jsonl" in capsys.readouterr().err
+def test_a_score_that_reaches_no_target_says_so(space: Workspace) -> None:
+    append_rounds(space, rounds((200, 400, 800, 1600), a=0.92, drop=0.2, c=1.2, half=0.001))
+    assert re.search(r"  ∞ more labels \[.*∞\] are likely to bring it to 95 %\.", format_status(read_status(space)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from configs.errors import InputError, MissingExtra
-from labeling.picking import RANDOM_SHARE, STRATEGIES, Pool, class_weights, entropy, pick, spread
+from labeling.picking import NEED_PREDICTIONS, RANDOM_SHARE, STRATEGIES, Pool, class_weights, entropy, pick, spread
 
 
 def pool_of(probabilities: object = None, features: object = None, labelled: object = None, size: int = 2, n: int = 0) -> Pool:
@@ -77,10 +77,9 @@ def test_an_empty_pool_is_refused(strategy: str) -> None:
 
 def test_what_is_missing_is_said() -> None:
     bare = pool_of(n=5)
-    with pytest.raises(InputError, match="sga complete"):
-        pick("uncertainty", 1, bare, 0)
-    with pytest.raises(InputError, match="sga complete"):
-        pick("disagreement", 1, bare, 0)
+    for strategy in NEED_PREDICTIONS:
+        with pytest.raises(InputError, match=r"--strategy diverse or --strategy random, or first.*: sga complete"):
+            pick(strategy, 1, bare, 0)
     with pytest.raises(InputError, match="--strategy random"):
         pick("diverse", 1, bare, 0)
     with pytest.raises(InputError, match="Did you mean uncertainty"):

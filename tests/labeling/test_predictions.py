@@ -35,6 +35,17 @@ def test_round_trip(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.npz"]
 
 
+def test_the_values_suggested_are_those_that_completion_fills_in() -> None:
+    told = np.array([[[0.25, 0.75]], [[0.05, 0.95]]], np.float32)
+    half, rare = np.array([0.5, 0.5]), np.array([0.9, 0.1])
+    faces = np.array(["a" * 64, "b" * 64])
+    predictions = Predictions(faces, ("one",), {"gender": told}, np.zeros(2, bool), {"gender": half}, {"gender": rare})
+    suggested = predictions.suggestions("gender", ("female", "male"))
+    assert suggested == {"a" * 64: ("female", 0.75), "b" * 64: ("male", round(0.19 / 0.28, 6))}
+    assert predictions.suggestions("hair_color", ("female", "male")) == {}
+    assert predictions.suggestions("gender", ("one", "of", "three")) == {}
+
+
 @pytest.mark.parametrize("content", [None, b"", b"PK no archive", b"\x93NUMPY"])
 def test_what_cannot_be_read_says_what_to_type(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "predictions.npz"

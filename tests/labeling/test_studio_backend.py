@@ -32,7 +32,8 @@ GENERATED = "0123456789abcdef/7/3/male"
 
 
 def predict(space: Workspace, seed: int) -> Predictions:
-    """Write what an ensemble could have said of every face: gender, hair colour and smile."""
+    """Write what an ensemble could have said of every face (gender, hair colour and smile); first values are more frequent than
+    it decides by."""
     table = space.table()
     rng = np.random.default_rng(seed)
     told = {
@@ -40,7 +41,8 @@ def predict(space: Workspace, seed: int) -> Predictions:
         for name in ("gender", "hair_color", "smile")
     }
     even = {name: np.full(value.shape[2], 1 / value.shape[2]) for name, value in told.items()}
-    predictions = Predictions(table.faces, MEMBERS, told, np.zeros(len(table), bool), even, even)
+    shares = {name: np.r_[0.7, np.full(len(value) - 1, 0.3 / (len(value) - 1))] for name, value in even.items()}
+    predictions = Predictions(table.faces, MEMBERS, told, np.zeros(len(table), bool), even, shares)
     predictions.save(space.folder("ensemble") / "predictions.npz")
     return predictions
 
@@ -116,10 +118,11 @@ def single(key: Any, **more: Any) -> dict[str, Any]:
     return {"id": 1, "data": {"image": "/data/local-files/?d=x.png", "key": key, **more}, "project": GENDER}
 
 
-def test_a_face_gets_what_the_ensemble_says_of_it(still: Workspace, asked: Asked) -> None:
+def test_a_face_gets_what_completion_would_fill_in(still: Workspace, asked: Asked) -> None:
     predictions = Predictions.load(still.folder("ensemble") / "predictions.npz")
     told = asked.predict(GENDER, *(single(face) for face in predictions.faces.tolist()))
-    shares, values = predictions.mean("gender"), still.table().schema["gender"].values
+    shares, values = predictions.natural("gender"), still.table().schema["gender"].values
+    assert (shares.argmax(axis=1) != predictions.mean("gender").argmax(axis=1)).any()
     assert {one["result"][0]["value"]["choices"][0] for one in told} == set(values)
     for one, share in zip(told, shares, strict=True):
         assert one["model_version"] == predictions.version
@@ -134,7 +137,7 @@ def test_a_wall_gets_an_answer_for_each_face_that_is_known(still: Workspace, ask
     cells: list[Any] = [{"key": face} for face in faces]
     cells[1], cells[3] = {"key": "f" * 64}, "no cell"
     (told,) = asked.predict(WALL, {"id": 1, "data": {"img0": "/x.png", "cells": cells}})
-    known, shares = [0, 2, 4], predictions.mean("hair_color")
+    known, shares = [0, 2, 4], predictions.natural("hair_color")
     values = still.table().schema["hair_color"].values
     assert [(one["from_name"], one["to_name"]) for one in told["result"]] == [(f"label{i}", f"img{i}") for i in known]
     assert [one["value"]["choices"] for one in told["result"]] == [[values[int(shares[i].argmax())]] for i in known]
@@ -179,7 +182,9 @@ def test_a_face_that_was_pushed_without_showing_the_answer_stays_so(still: Works
     )
     assert hidden["result"] == []
     assert shown["result"]
-    cells = [{"key": face, "predicted": "blue", "shown": False}, {"key": other, "predicted": None, "shown": False}]
+    blind, late = (single(face, predicted=None, shown=shown) for shown in (False, True))  # pushed before there was an ensemble
+    assert [bool(one["result"]) for one in asked.predict(GENDER, blind, late)] == [False, True]
+    cells = [{"key": face, "predicted": "blue", "shown": False}, {"key": other, "predicted": None, "shown": True}]
     (wall,) = asked.predict(WALL, {"data": {"cells": cells}})
     assert [one["from_name"] for one in wall["result"]] == ["label1"]
 
@@ -191,7 +196,7 @@ def test_predictions_are_those_of_the_newest_file(space: Workspace, changed: Ask
         newest = predict(space, seed)
         (told,) = changed.predict(GENDER, task)
         assert told["model_version"] == newest.version
-        assert told["score"] == pytest.approx(float(newest.mean("gender")[0].max()), abs=1e-3)
+        assert told["score"] == pytest.approx(float(newest.natural("gender")[0].max()), abs=1e-3)
         assert changed.post("/setup", {"project": "7.1"}) == {"model_version": newest.version}
         assert changed.http.get("/versions", headers=changed.signed).json() == {"versions": [newest.version]}
         assert changed.http.get("/health").json()["model_version"] == newest.version

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from configs.errors import StudioError
+from configs.errors import InputError, StudioError
 from labeling.predictions import Predictions
 from labeling.studio.backend import HEADER
 from labeling.studio.client import StudioClient
@@ -45,9 +45,9 @@ def place_of(space: Workspace) -> Path:
     return space.folder("ensemble") / "predictions.npz"
 
 
-def predict(space: Workspace) -> Predictions:
+def predict(space: Workspace, seed: int = 5) -> Predictions:
     """Write what an ensemble could have said of every face."""
-    table, rng = space.table(), np.random.default_rng(5)
+    table, rng = space.table(), np.random.default_rng(seed)
     told = {name: rng.dirichlet(np.ones(table.schema[name].size), size=(len(table), 2)).astype(np.float32) for name in NAMES}
     even = {name: np.full(value.shape[2], 1 / value.shape[2]) for name, value in told.items()}
     Predictions(table.faces, ("resnet", "densenet"), told, np.zeros(len(table), bool), even, even).save(place_of(space))
@@ -118,7 +118,7 @@ def test_people_label_and_the_page_shows_what_was_learnt(studio: StudioClient, s
         task = next_task(studio, project)
         (prediction,) = task["predictions"]
         row = predictions.faces.tolist().index(task["data"]["key"])
-        share = predictions.mean("gender")[row]
+        share = predictions.natural("gender")[row]
         assert prediction["model_version"] == predictions.version
         assert prediction["result"][0]["value"]["choices"] == [values[int(share.argmax())]]
         assert prediction["score"] == pytest.approx(float(share.max()), abs=1e-3)
@@ -131,10 +131,10 @@ def test_people_label_and_the_page_shows_what_was_learnt(studio: StudioClient, s
         assert studio.project(project.id)["model_version"] == first.version
         assert versions(studio, project) == [{first.version}] * 8
         task, score = shown(first)
-        assert score == pytest.approx(float(first.mean("gender")[:8].max(axis=1).min()), abs=1e-3)  # least certain first
+        assert score == pytest.approx(float(first.natural("gender")[:8].max(axis=1).min()), abs=1e-3)  # least certain first
 
         studio.annotate(task, choice("female"))
-        assert answers(backend) == 1
+        wait_for(lambda: answers(backend) == 1)
         task, _ = shown(first)
         studio.annotate(task, [], was_cancelled=True)
         assert answers(backend) == 1
@@ -157,7 +157,11 @@ def test_people_label_and_the_page_shows_what_was_learnt(studio: StudioClient, s
     assert connected(studio, project) == ([], [])
     assert studio.project(project.id)["model_version"] == second.version
     shown(second)  # without any backend
-    assert said == [f"Retrain 1 runs; its output: {space.root / 'labeling' / 'retrain.log'}", "Retrain 1 is done."]
+    assert said == [
+        "Connecting 1 project: each task that waits is looked at …",
+        f"Retrain 1 runs; its output: {space.root / 'labeling' / 'retrain.log'}",
+        "Retrain 1 is done.",
+    ]
 
 
 def test_a_wall_is_shown_what_the_model_says_of_each_face(studio: StudioClient, space: Workspace) -> None:
@@ -170,13 +174,45 @@ def test_a_wall_is_shown_what_the_model_says_of_each_face(studio: StudioClient, 
         task = next_task(studio, project)
         (prediction,) = task["predictions"]
         rows = [predictions.faces.tolist().index(cell["key"]) for cell in task["data"]["cells"]]
-        shares, values = predictions.mean("hair_color")[rows], space.table().schema["hair_color"].values
+        shares, values = predictions.natural("hair_color")[rows], space.table().schema["hair_color"].values
         told = {one["from_name"]: one["value"]["choices"] for one in prediction["result"]}
         assert told == {f"label{index}": [values[int(share.argmax())]] for index, share in enumerate(shares)}
         assert prediction["score"] == pytest.approx(float(shares.max(axis=1).min()), abs=1e-3)
         marked = [{**one, "from_name": f"label{i}", "to_name": f"img{i}"} for i in range(3) for one in choice(values[0])]
         studio.annotate(int(task["id"]), marked)
-        assert answers(backend) == 3
+        wait_for(lambda: answers(backend) == 3)
+
+
+def test_who_has_a_task_on_the_page_meanwhile_can_send_it(studio: StudioClient, space: Workspace) -> None:
+    predict(space)
+    project = pushed(studio, space, "gender", "single", 2)
+    with run_backend(space, studio.connection, [], 0, say=lambda text: None) as backend:
+        begun = next_task(studio, project)
+        second = predict(space, seed=6)
+        backend.look()
+        assert {one["model_version"] for one in next_task(studio, project)["predictions"]} == {second.version}
+        with studio._asking("an answer, as the page sends it") as sdk:
+            sdk.annotations.create(id=begun["id"], result=choice("male"), parent_prediction=begun["predictions"][0]["id"])
+        assert studio.project(project.id)["total_annotations_number"] == 1
+
+
+def test_what_people_remove_on_the_page_comes_back_and_is_not_missed(studio: StudioClient, space: Workspace) -> None:
+    predict(space)
+    project, said = pushed(studio, space, "gender", "single", 2), list[str]()
+    with run_backend(space, studio.connection, [], 0, say=said.append) as backend:
+        (first,), _ = connected(studio, project)
+        with studio._asking("the end of the backend") as sdk:
+            sdk.ml.delete(first["id"])
+        second = predict(space, seed=6)
+        backend.look()
+        (there,), (webhook,) = connected(studio, project)
+        assert there["title"] == studio.project(project.id)["model_version"] == second.version
+        with studio._asking("the end of both") as sdk:
+            sdk.ml.delete(there["id"])
+            sdk.webhooks.delete(webhook["id"])
+    assert connected(studio, project) == ([], [])
+    assert studio.project(project.id)["model_version"] == second.version
+    assert len(said) == 1  # that it is being connected: nothing failed
 
 
 def test_projects_come_and_go_while_it_runs(studio: StudioClient, space: Workspace) -> None:
@@ -282,5 +318,15 @@ def test_a_server_that_is_not_there_is_told(space: Workspace) -> None:
     with (
         pytest.raises(StudioError, match="nobody there"),
         run_backend(space, Connection("http://127.0.0.1:9", "0" * 40), [], 5),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])
+def test_a_server_elsewhere_has_to_reach_this_machine(host: str, faces_workspace: Path) -> None:
+    elsewhere = Connection("http://labels.example.com", "0" * 40)
+    with (
+        pytest.raises(InputError, match=rf"found {host}, .*--host ADDRESS"),
+        run_backend(Workspace(faces_workspace), elsewhere, [], 5, host=host),
     ):
         pass

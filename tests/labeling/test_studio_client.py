@@ -15,6 +15,8 @@ from configs.errors import StudioError
 from labeling.studio import client as module
 from labeling.studio.client import StudioClient
 from labeling.studio.connection import Connection
+from labeling.studio.credentials import document_root
+from labeling.studio.pictures import Pictures
 from labeling.studio.server import TESTED_VERSION, LocalServer
 
 httpx = pytest.importorskip("httpx")
@@ -183,18 +185,27 @@ def test_a_picture_comes_as_the_page_gets_it(studio: StudioClient, tmp_path: Pat
     with pytest.raises(StudioError, match="found nothing"):
         studio.image(path)
     pid = studio.create_project("pictures", CONFIG)
-    for _ in range(2):
-        studio.attach_files(pid, tmp_path / "workspace" / "faces")
-    assert len(studio._sdk.import_storage.local.list(project=pid)) == 1
+    assert [Pictures(studio, pid)(file) for _ in range(2)] == [path] * 2
+    assert len(studio.attached_files(pid)) == 1
     assert studio.image(path) == file.read_bytes()
     assert httpx.get(studio.connection.url + path, trust_env=False).status_code == 401
     with pytest.raises(StudioError):
-        studio.image("/data/local-files/?d=workspace/faces/../../../../../../../../../../etc/passwd")
-    assert (root / "labeling" / "studio" / "server.json").is_file()
-    with pytest.raises(StudioError, match="found nothing"):
-        studio.image("/data/local-files/?d=labeling/studio/server.json")
-    with pytest.raises(StudioError, match=r"Expected the folder .* to be taken"):
-        studio.attach_files(pid, root)
+        studio.image(f"{path}/../../../../../../../../../../../../etc/passwd")
+
+
+def test_nobody_who_may_log_in_reads_the_rest_of_the_workspace(studio: StudioClient, studio_server: LocalServer) -> None:
+    pid, folder = studio.create_project("pictures", CONFIG), studio_server.folder
+    root = document_root(folder.parents[1])
+    assert (folder / "server.json").is_file()
+    for secret in (folder, folder.parent, folder.parents[1], root, root / "..", Path("/etc")):
+        with pytest.raises(StudioError, match=r"Expected the folder .* to be taken"):
+            studio.attach_files(pid, secret)
+    for path in ("labeling/studio/server.json", "../server.json", str(folder / "server.json")):
+        with pytest.raises(StudioError):
+            studio.image(f"/data/local-files/?d={path}")
+    Image.new("RGB", (8, 8)).save(folder / "picture.png")
+    assert Pictures(studio, pid)(folder / "picture.png").startswith("data:image/png;base64,")
+    assert studio.attached_files(pid) == []
 
 
 def test_bad_data_are_refused_whole(studio: StudioClient, project: int) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +172,38 @@ def test_only_what_changed_is_read(client: StudioClient, space: Workspace, monke
     report = fetch(client, space)
     assert [answer.task for answer in report.answers] == [tasks[7]]
     assert report.tasks <= 2
+
+
+def test_rows_that_the_store_lost_are_read_again(
+    client: StudioClient, space: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, tasks = ask(client, space, 4)
+    for task in tasks:
+        client.annotate(task, [choice("female")])
+    fetch(client, space)
+    store = store_of(space.root)
+    before = store.all()
+    store.path.write_text("".join(store.path.read_text().splitlines(keepends=True)[1:]))
+    monkeypatch.setattr("labeling.studio.client.OVERLAP", type(stage.OVERLAP)(0))
+    fetch(client, space)
+    assert len(store.all()) == 3
+    report = pull(client, space, projects_to_pull(space, client.connection), again=True)
+    assert report.answers == [before[0]]
+    assert {answer.identity for answer in store.all()} == {answer.identity for answer in before}
+
+
+def test_answers_from_a_server_that_was_made_anew_stay(client: StudioClient, space: Workspace) -> None:
+    """Its projects and tasks count from 1 again: the same numbers, other faces."""
+    _, tasks = ask(client, space, 2)
+    client.annotate(tasks[0], [choice("female")])
+    (mine,) = fetch(client, space).answers
+    other = replace(mine, annotation=mine.annotation + 10**6, key=f"{20:064x}")
+    store_of(space.root).append([other])
+    client.annotate(tasks[0], [choice("male")])
+    fetch(client, space)
+    take_in(space)
+    assert answers(space)[20] == other
+    assert faces(space)[20] == "female"
 
 
 def test_edits_and_deletions_are_followed(client: StudioClient, sdk: LabelStudio, space: Workspace) -> None:

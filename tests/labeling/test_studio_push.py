@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -83,6 +83,14 @@ def predictions_on(client: StudioClient, pid: int) -> dict[int, list[dict[str, A
     return found
 
 
+def says(keys: Iterable[str], men: float = 0.5) -> Predictions:
+    """An ensemble that would call each face male at 0.75, were men as frequent as women. men: their share of the unlabelled."""
+    faces = np.asarray(list(keys), dtype="U64")
+    told = {"gender": np.tile(np.array([0.25, 0.75], np.float32), (len(faces), 1, 1))}
+    decision, shares = ({"gender": np.array([1 - share, share])} for share in (0.5, men))
+    return Predictions(faces, ("a",), told, np.zeros(len(faces), bool), decision, shares)
+
+
 def chosen(value: str, index: int | None = None) -> dict[str, Any]:
     number = "" if index is None else str(index)
     to_name = "image" if index is None else f"img{index}"
@@ -100,7 +108,7 @@ def test_questions_arrive_in_their_order_and_once(studio: StudioClient, space: W
     assert (
         read_projects(space)
         == [first.project]
-        == [Project(studio.connection.server, first.project.id, "gender", "single", "label", 1, first.project.created)]
+        == [Project(studio.connection.server, first.project.id, "gender", "single", "label", first.project.created)]
     )
     assert keys_on(studio, first.project.id) == [(f"{number:064x}", 1) for number in range(11, -1, -1)]
     steps: list[tuple[int, int]] = []
@@ -109,9 +117,13 @@ def test_questions_arrive_in_their_order_and_once(studio: StudioClient, space: W
     assert steps == [(12, 12)]
     more = push(studio, space, GENDER, [*asked(14), *asked(2), *asked(1, round=2)])
     assert (more.added, more.present) == (3, 12)
-    assert read_projects(space) == [more.project] == [replace(first.project, round=2)]
+    assert read_projects(space) == [more.project] == [first.project]
     assert asked_on(studio, space, "gender") == {f"{number:064x}": 2 if number == 0 else 1 for number in range(14)}
     assert asked_on(studio, space, "gender", "review") == asked_on(studio, space, "hair_color") == {}
+    reviews = [*asked(1, start=1, round=2, current="male"), *asked(1, start=20, round=3, current="male")]
+    push(studio, space, GENDER, reviews, purpose="review")
+    everywhere = asked_on(studio, space, "gender", "label", "review")
+    assert [everywhere.get(f"{number:064x}") for number in (0, 1, 2, 20)] == [2, 2, 1, 3]
 
 
 def test_each_attribute_purpose_and_layout_has_a_project_of_its_own(studio: StudioClient, space: Workspace, asked: Any) -> None:
@@ -253,7 +265,7 @@ def test_a_project_deleted_on_the_server_is_made_anew(studio: StudioClient, spac
     other = push(studio, space, GENDER, asked(3), layout="wall")
     studio.delete_project(first.project.id)
     assert asked_on(studio, space, "gender") == {one.key: 1 for one in asked(3)}  # on the wall
-    assert refresh_stale(studio, space, GENDER, "m-2") == 0
+    assert refresh_stale(studio, space, GENDER, says(one.key for one in asked(2, start=50))) == 0
     report = push(studio, space, GENDER, asked(3))
     assert (report.added, report.present, report.dropped) == (3, 0, (first.project,))
     assert read_projects(space) == [other.project, report.project]
@@ -367,7 +379,13 @@ def test_predictions_may_stay_unseen(studio: StudioClient, space: Workspace, ask
     studio.annotate(task, [chosen("male")])
     (told,) = read_task(studio.export(report.project.id, [task])[0], GENDER)
     assert (told.value, told.predicted, told.model_version) == ("male", None, None)
-    assert refresh_stale(studio, space, GENDER, "m-2") == 0
+    newer = says(one.key for one in asked(4))
+    assert refresh_stale(studio, space, GENDER, newer) == 0
+    more = push(studio, space, GENDER, asked(2, start=2, predicted="male", confidence=0.5), model_version="m")
+    assert more.project == report.project
+    assert refresh_stale(studio, space, GENDER, newer) == 2  # in the same project, those that show something
+    versions = [[one["model_version"] for one in task] for task in predictions_on(studio, report.project.id).values()]
+    assert versions == [[], [], ["m", newer.version], ["m", newer.version]]
 
 
 def test_a_prediction_of_another_attribute_is_refused(studio: StudioClient, space: Workspace, asked: Any) -> None:
@@ -398,9 +416,9 @@ def test_a_newer_model_takes_over_where_nobody_answered(
         assert done == changed
         assert (steps[0], steps[-1]) == ((0, changed), (changed, changed))
         there = predictions_on(studio, pid)
-        versions = [[one["model_version"] for one in there[number]] for number in tasks]
-        assert versions == [["old"], ["old"], *[["new"]] * changed, *[["old"]] * (waiting - changed)]
-        assert {one["score"] for number in tasks[2 : 2 + changed] for one in there[number]} == {0.8}
+        versions = [sorted(one["model_version"] for one in there[number]) for number in tasks]
+        assert versions == [["old"], ["old"], *[["new", "old"]] * changed, *[["old"]] * (waiting - changed)]
+        assert {one["score"] for number in tasks for one in there[number] if one["model_version"] == "new"} == {0.8}
     assert studio.project(pid)["model_version"] == "new"
     studio.annotate(tasks[2], [chosen("male", index)])
     first, second, third = (read_task(task, GENDER)[0] for task in studio.export(pid, tasks[:3]))
@@ -413,21 +431,34 @@ def test_a_newer_model_takes_over_where_nobody_answered(
 def test_what_the_ensemble_says_now_is_shown_where_an_earlier_one_was(
     studio: StudioClient, space: Workspace, asked: Any
 ) -> None:
-    report = push(studio, space, GENDER, asked(3, predicted="female", confidence=0.6), model_version="old")
+    report = push(studio, space, GENDER, asked(3, predicted="male", confidence=0.6), model_version="old")
     unseen = push(studio, space, GENDER, asked(3), layout="wall", model_version="old", preannotate=False)
-    faces = np.asarray([one.key for one in asked(2)])
-    shares = np.tile(np.float32([0.25, 0.75]), (2, 1, 1))
-    decision = {"gender": np.float32([0.5, 0.5])}
-    Predictions(faces, ("a",), {"gender": shares}, np.zeros(2, bool), decision, decision).save(
-        space.folder("ensemble") / "predictions.npz"
-    )
-    assert refresh_stale(studio, space, GENDER, "new") == 2
+    newest = says((one.key for one in asked(2)), men=0.1)
+    assert refresh_stale(studio, space, GENDER, newest) == 2
     there = [
-        [(one["model_version"], one["score"]) for one in task] for task in predictions_on(studio, report.project.id).values()
+        [(one["model_version"], one["score"], one["result"]) for one in task]
+        for task in predictions_on(studio, report.project.id).values()
     ]
-    assert there == [[("new", 0.75)], [("new", 0.75)], [("old", 0.6)]]
-    assert refresh_stale(studio, space, GENDER, "new") == 0
+    old = ("old", 0.6, [chosen("male")])
+    told = (newest.version, 0.75, [chosen("female")])  # as completion fills it in, where men are rare
+    assert there == [[old, told], [old, told], [old]]
+    assert refresh_stale(studio, space, GENDER, newest) == 0
     assert set(map(len, predictions_on(studio, unseen.project.id).values())) == {0}
+
+
+@pytest.mark.parametrize("layout", ["single", "wall"])
+def test_what_waits_since_a_cold_start_shows_what_the_first_ensemble_says(
+    studio: StudioClient, space: Workspace, asked: Any, layout: Any
+) -> None:
+    project = push(studio, space, GENDER, asked(2), layout=layout).project
+    assert not studio.project(project.id)["model_version"]
+    first = says(one.key for one in asked(2))
+    tasks = 2 if layout == "single" else 1
+    assert refresh_stale(studio, space, GENDER, first) == tasks
+    assert studio.project(project.id)["model_version"] == first.version
+    there = list(predictions_on(studio, project.id).values())
+    assert [[(one["model_version"], one["score"]) for one in task] for task in there] == [[(first.version, 0.75)]] * tasks
+    assert refresh_stale(studio, space, GENDER, first) == 0
 
 
 # --- walls ------------------------------------------------------------------------------------------------------------
@@ -472,7 +503,9 @@ def test_the_command_sends_and_then_has_nothing_to_send(studio: StudioClient, co
     assert f"10 questions about gender sent, 0 were there. Label them at {page}" in done.output
     assert studio.connection.token not in done.output
     again = CliRunner().invoke(app, words, env=environment, catch_exceptions=False)
+    assert "as far as was pulled" in again.output
     assert "nothing to send" in again.output
+    assert f"sga label pull --workspace {root}" in again.output
     there = keys_on(studio, project.id)
     table = Workspace(root).table()
     rows = table.rows(key for key, _ in there)
@@ -482,3 +515,38 @@ def test_the_command_sends_and_then_has_nothing_to_send(studio: StudioClient, co
     more = CliRunner().invoke(app, [*words[:3], "12", *words[4:]], env=environment, catch_exceptions=False)
     assert "2 questions about gender sent" in more.output
     assert len(keys_on(studio, project.id)) == 12
+
+
+def test_a_label_that_measures_the_model_is_asked_for_without_its_answer(
+    studio: StudioClient, copy_of: Any, faces_workspace: Path
+) -> None:
+    from sga.cli.main import app
+
+    space = Workspace(copy_of(faces_workspace))
+    says(space.table().faces).save(space.folder("ensemble") / "predictions.npz")
+    words = ["label", "push", "--count", "5", "--strategy", "random", "--workspace", str(space.root)]
+    words += ["--url", studio.connection.url, "--token", studio.connection.token]
+    for more in (["--split", "test"], []):
+        done = CliRunner().invoke(app, [*words, *more], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    (project,) = read_projects(space)
+    table, shown = space.table(), predictions_on(studio, project.id)
+    measures = {number: table.in_split("test")[table.rows([data["key"]])[0]] for number, data in studio.tasks(project.id)}
+    assert set(measures.values()) == {True, False}
+    assert {number: not told for number, told in shown.items()} == measures
+
+
+def test_two_commands_at_a_time_ask_no_more_than_one(studio: StudioClient, copy_of: Any, faces_workspace: Path) -> None:
+    from sga.cli.label_push import push as command
+
+    space = Workspace(copy_of(faces_workspace))
+
+    def run(seed: int) -> None:
+        """Each seed picks other faces."""
+        there: dict[str, Any] = {"url": studio.connection.url, "token": studio.connection.token}
+        command("gender", 10, "random", "single", None, True, seed, space.root, **there)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(run, (1, 2)))
+    (project,) = read_projects(space)
+    assert len(keys_on(studio, project.id)) == 10

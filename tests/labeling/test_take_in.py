@@ -133,15 +133,15 @@ def test_one_contradiction_of_an_ingested_human_label_is_a_tie(space: Workspace,
 
 
 def test_a_review_settles_the_label_that_it_is_about(space: Workspace, said: Said) -> None:
-    """Who reviewed knew the label there was; as one vote against another it would only ever end in a tie."""
+    """It is a second question (round 2): as one vote against another it would only ever end in a tie."""
     write(space, A, "female", Source.HUMAN)
     write(space, B, "female", Source.HUMAN)
-    answer(space, said(A, "male", purpose="review"), said(B, "female", 1, by="bob"), said(B, "female", 1, by="cat"))
+    answer(space, said(A, "male", purpose="review", round=2), said(B, "female", 1, by="bob"), said(B, "female", 1, by="cat"))
     assert cell(space, A) == ("male", "human")
-    taken = answer(space, said(B, "male", 2, by="dan", purpose="review"), said(B, "female", 3, by="eve", purpose="review"))
-    assert taken.disputed("gender") == [B]  # two reviewers disagree: it stays as it was
+    two = [said(B, value, 2, by=name, purpose="review", round=2) for value, name in (("male", "dan"), ("female", "eve"))]
+    assert answer(space, *two).disputed("gender") == [B]  # two reviewers disagree: it stays as it was
     assert cell(space, B) == ("female", "human")
-    answer(space, said(B, "male", 4, by="fay", purpose="review"))
+    answer(space, said(B, "male", 4, by="fay", purpose="review", round=3))
     assert cell(space, B) == ("male", "human")
     kept = [row for row in store_of(space.root).rows() if row.server == TABLE]
     assert {(row.key, row.value) for row in kept} == {(A, "female"), (B, "female")}

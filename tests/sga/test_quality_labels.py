@@ -1,6 +1,7 @@
 """Faces drawn for people to judge, and their labels on the way back."""
 
 import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,18 @@ from PIL import Image
 
 import classifiers.quality
 from classifiers.quality import QualitySettings
-from configs.errors import InputError
+from configs.errors import InputError, WorkspaceError
+from labeling.answers import Answer, store_of
+from labeling.provenance import Source
 from labeling.workspace import Workspace
 from sga.quality import draft_model, draw_faces, draw_for_labels, labels_taken_in, tune_judge
-from sga.quality_labels import Label, gather, of_other_generators, put_aside
+from sga.quality_asked import pulled, take_in_answers
+from sga.quality_faces import outdated
+from sga.quality_judge import judge_version
+from sga.quality_labels import Label, gather, of_other_generators, put_aside, read_labels, write_labels
 
 HEADER = ("seed", "index", "gender", "quality")
+TIME = "2026-11-21T08:00:00.000000Z"
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +35,6 @@ def settings(tiny_settings: dict[str, dict[str, Any]]) -> QualitySettings:
 @pytest.fixture(scope="module")
 def drafted(gan_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with faces to label."""
-    import shutil
-
     root = Path(shutil.copytree(gan_workspace, tmp_path_factory.mktemp("drafted") / "workspace"))
     draw_for_labels(Workspace(root), 52, 7)
     return root
@@ -44,6 +49,25 @@ def write(path: Path, *rows: tuple[Any, ...], header: tuple[str, ...] = HEADER) 
     with path.open("w", newline="") as handle:
         csv.writer(handle).writerows([header, *rows])
     return path
+
+
+def answer(key: str, level: str, state: Any = "answer") -> Answer:
+    """What one annotator says of a generated face, or said before it was withdrawn."""
+    whole: dict[str, Any] = {
+        **{"server": "http://one", "project": 1, "task": 1, "annotation": 1, "key": key, "attribute": "quality"},
+        **{"purpose": "quality", "state": state, "value": level, "reason": "", "annotator": "ann", "created": TIME},
+        **{"updated": TIME, "lead_time": None, "predicted": None, "confidence": None, "model_version": None},
+    }
+    return Answer(**whole, strategy="random", round=1)
+
+
+def relabel(space: Workspace) -> None:
+    """As if a person had named the gender of a real face, and `sga label pull` had fetched it."""
+    table = space.table()
+    row = np.flatnonzero(~table.labelled("gender"))[:1]
+    assert table.fill("gender", row, np.zeros(1, np.int64), Source.HUMAN) == 1
+    assert space.relabelled(table)
+    assert space.state("gan") == "stale"
 
 
 def test_faces_to_label(drafted: Path) -> None:
@@ -135,11 +159,130 @@ def test_labels_from_label_studio_are_taken_in_unnamed(
     assert len(kept) == 3
     assert (kept["0", "3"]["strategy"], float(kept["0", "3"]["weight"])) == ("threshold", 0.25)
     assert (kept["7", "0"]["quality"], kept["7", "0"]["strategy"]) == ("low", "")  # that of a file counts before it
-    write(folder / "labels-studio.csv", told[1], header=ASKED)  # somebody took the other answer back
+    store_of(space.root).append([answer(f"{made}/0/3/male", "low", "withdrawn")])  # somebody took the other answer back
     assert not labels_taken_in(space, [])
     assert tune_judge(space, settings, [], progress=False).acceptance.labels == without
+    assert len(table_of(folder / "labels.csv")) == 2
     (folder / "labels-studio.csv").unlink()
     assert labels_taken_in(space, [])
+
+
+def test_a_correction_by_hand_stays(
+    drafted: Path, settings: QualitySettings, copy_of: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    """A copy of labels.csv holds Label Studio's labels too: those that are not corrected go on following the answers."""
+    space = Workspace(copy_of(drafted))
+    made, folder = space.require("gan")["output"], space.folder("quality")
+    told = [(0, 3, "male", "low", made, "threshold", 0.25), (0, 5, "male", "high", made, "random", 3.5)]
+    write(folder / "labels-studio.csv", *told, header=ASKED)
+    tune_judge(space, settings, [], progress=False)
+    first, second = table_of(folder / "labels.csv")
+    assert (first["source"], second["source"]) == ("studio", "studio")
+    copy = write(
+        tmp_path / "corrected.csv", tuple({**first, "quality": "median"}.values()), tuple(second.values()), header=tuple(first)
+    )
+    tune_judge(space, settings, [copy], progress=False)
+    tune_judge(space, settings, [], progress=False)
+    corrected = Label("median", "threshold", 0.25, "file")
+    assert gather(space) == {(0, 3, "male"): corrected, (0, 5, "male"): Label("high", "random", 3.5, "studio")}
+    [kept] = read_labels(folder / "labels.csv", space.table().schema, made).values()
+    assert kept == gather(space)
+    keys = [f"{made}/0/{index}/male" for index in (3, 5)]
+    store_of(space.root).append([answer(key, "low", "withdrawn") for key in keys])
+    take_in_answers(space)
+    assert gather(space) == {(0, 3, "male"): corrected}
+    write(folder / "labels-studio.csv", *told, header=ASKED)
+    assert gather(space, [write(tmp_path / "as-told.csv", told[0], header=ASKED)])[0, 3, "male"].source == "studio"
+
+
+def test_labels_whose_answers_were_lost_stay(drafted: Path, copy_of: Callable[[Path], Path]) -> None:
+    space = Workspace(copy_of(drafted))
+    made, folder, store = space.require("gan")["output"], space.folder("quality"), store_of(space.root)
+    told = [(0, 3, "male", "low", made, "threshold", 0.25), (0, 9, "male", "high", "feedbeef", "random", 1)]
+    write(folder / "labels-studio.csv", *told, header=ASKED)
+    kept = [(0, 5, "male", "high", made, "styles", 2, "studio"), (0, 7, "female", "low", made, "styles", 2, "studio")]
+    write(folder / "labels.csv", *kept, header=(*ASKED, "source"))
+    with store.locked():  # a pull that finds nothing leaves an empty store
+        pass
+    assert store.path.stat().st_size == 0
+    assert (pulled(space).labels, pulled(space).others) == (1, 1)
+    stays = {(0, 3, "male"): Label("low", "threshold", 0.25, "studio"), (0, 5, "male"): Label("high", "styles", 2, "studio")}
+    assert gather(space) == {**stays, (0, 7, "female"): Label("low", "styles", 2, "studio")}
+    store.append([answer(f"{made}/0/7/female", "low", "withdrawn"), answer(f"{made}/0/11/female", "high")])
+    told_now = pulled(space)
+    assert (told_now.labels, told_now.others) == (2, 1)
+    assert gather(space) == {**stays, (0, 11, "female"): Label("high", "studio", 1, "studio")}
+    store.append([answer(f"{made}/0/3/male", "median")])
+    take_in_answers(space)
+    assert gather(space)[0, 3, "male"].level == "median"
+
+
+def test_the_last_label_is_taken_back(drafted: Path, settings: QualitySettings, copy_of: Callable[[Path], Path]) -> None:
+    space = Workspace(copy_of(drafted))
+    made, store = space.require("gan")["output"], store_of(space.root)
+    store.append([answer(f"{made}/0/3/male", "low")])
+    tune_judge(space, settings, [], progress=False)
+    store.append([answer(f"{made}/0/3/male", "low", "withdrawn")])
+    assert not labels_taken_in(space, [])
+    tune_judge(space, settings, [], progress=False)
+    assert labels_taken_in(space, [])
+    assert table_of(space.folder("quality") / "labels.csv") == []
+
+
+def test_weights_without_a_strategy_are_kept(
+    drafted: Path, settings: QualitySettings, copy_of: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    space = Workspace(copy_of(drafted))
+    weighted = [(7, 0, "female", "low", 0.25), (7, 1, "male", "high", 1 / 3)]
+    labels = write(tmp_path / "weighted.csv", *weighted, header=(*HEADER, "weight"))
+    tune_judge(space, settings, [labels], progress=False)
+    assert labels_taken_in(space, [labels])
+    assert {key: one.weight for key, one in gather(space).items()} == {(7, 0, "female"): 0.25, (7, 1, "male"): 0.333333}
+
+
+def test_plain_labels_have_plain_columns(drafted: Path, tmp_path: Path) -> None:
+    schema = Workspace(drafted).table().schema
+    for label, more in ((Label("low"), ()), (Label("low", weight=2), ("strategy", "weight", "source"))):
+        write_labels(tmp_path / "labels.csv", schema["quality"], {"made": {(7, 0, "female"): label}})
+        [row] = table_of(tmp_path / "labels.csv")
+        assert tuple(row) == (*HEADER, "generator", *more)
+        assert read_labels(tmp_path / "labels.csv", schema, "") == {"made": {(7, 0, "female"): label}}
+
+
+def test_a_generator_keeps_its_faces_when_labels_change(
+    drafted: Path, settings: QualitySettings, copy_of: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    space = Workspace(copy_of(drafted))
+    faces = draw_faces(draft_model(space), [(7, 5, "male"), (7, 0, "female")])
+    assert outdated(space) is None
+    relabel(space)
+    note = outdated(space)
+    assert note is not None
+    assert f"sga status --workspace {space.root}" in note
+    assert np.array_equal(faces, draw_faces(draft_model(space), [(7, 5, "male"), (7, 0, "female")]))
+    assert draw_for_labels(space, 3, 8).count == 3
+    labels = write(tmp_path / "a.csv", (7, 0, "female", "low"))
+    tune_judge(space, settings, [labels], progress=False)
+    assert labels_taken_in(space, [labels])
+    assert space.state("quality") == "stale"  # an export wants the generator trained again
+    record = space.record("quality")
+    assert record is not None
+    assert judge_version(space) == f"judge-{record['output'][:8]}"  # yet it is the judge of the generator that is there
+    sfn = space.record("sfn")
+    assert sfn is not None
+    space.finish("sfn", "another", sfn["settings"])
+    assert np.array_equal(faces, draw_faces(draft_model(space), [(7, 5, "male"), (7, 0, "female")]))
+    with pytest.raises(WorkspaceError, match=r"stage gan.*run the stale stages again"):
+        tune_judge(space, settings, [], progress=False)
+
+
+def test_faces_of_a_stale_generator_are_not_drawn_for_the_first_time(drafted: Path, copy_of: Callable[[Path], Path]) -> None:
+    """With other labels other styles belong to the keys."""
+    space = Workspace(copy_of(drafted))
+    shutil.rmtree(space.folder("quality") / "draft")
+    relabel(space)
+    with pytest.raises(WorkspaceError, match=r"stage gan.*run the stale stages again"):
+        draft_model(space)
 
 
 def test_weights_reach_the_calibration(

@@ -17,13 +17,15 @@ from PIL import Image
 
 from classifiers.quality import QualitySettings
 from configs.errors import InputError, StudioError, WorkspaceError
+from labeling.provenance import Source
 from labeling.studio.client import StudioClient
 from labeling.studio.projects import Project, projects_of, read_projects
 from labeling.studio.pull import pull
 from labeling.workspace import Workspace
 from sga.cli.main import main
 from sga.quality import draft_model, draw_faces, labels_taken_in, tune_judge
-from sga.quality_asked import Pulled, Sample, face_of, pulled
+from sga.quality_asked import Pulled, Sample, pulled
+from sga.quality_faces import face_of
 from sga.quality_judge import Judge, judge_version
 from sga.quality_labels import gather, of_other_generators
 from sga.quality_queue import Pushed, push_faces
@@ -342,6 +344,52 @@ def test_the_commands(studio: StudioClient, space: Workspace, capsys: pytest.Cap
     assert "3 generated faces labelled" in out
     assert "faces a minute" in out
     assert f"Next: sga quality tune --workspace {space.root}" in out
+
+
+def test_the_commands_when_labels_changed(
+    studio: StudioClient, space: Workspace, settings: QualitySettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A gender label that was pulled makes the generator stale; its faces and what people say of them stay what they are."""
+
+    def typed(*words: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(["quality", *words, "--workspace", str(space.root), *given(studio)])
+        out, err = capsys.readouterr()
+        assert ended.value.code == 0, err
+        return str(out)
+
+    typed("push", "--count", "6")
+    [project] = read_projects(space)
+    tasks = tasks_of(studio, project)
+    answered(studio, tasks, 3)
+    studio.annotate(tasks[list(tasks)[3]][0], [choice("good")])
+    table = space.table()
+    table.fill("gender", np.flatnonzero(~table.labelled("gender"))[:1], np.zeros(1, np.int64), Source.HUMAN)
+    space.relabelled(table)
+    assert space.state("gan") == "stale"
+    out = typed("pull")
+    assert "Refused: expected low, median, high; found 'good'" in out
+    assert "3 generated faces labelled" in out
+    assert "Since the generator was trained, faces, labels or a stage before it changed" in out
+    out = typed("push", "--count", "6")
+    assert out.startswith("Since the generator was trained")
+    assert "4 faces sent, 3 of them picked anew" in out  # the refused one comes again
+    tune_judge(space, settings, [], progress=False)
+    assert push_faces(studio, space, 7).judged
+    studio.delete_project(project.id)
+    assert f"Warning: project {project.id} (quality, single, quality) is no longer at" in typed("pull")
+
+
+def test_a_pull_without_a_generator(studio: StudioClient, space: Workspace) -> None:
+    """While one is being trained there is none."""
+    _, tasks = sent(studio, space, 4)
+    answered(studio, tasks, 2)
+    space.begin("gan")
+    told = fetched(studio, space)
+    assert (told.labels, told.others) == (0, 2)
+    assert len(table_of(told.file)) == 2
+    with pytest.raises(WorkspaceError, match="sga train"):
+        push_faces(studio, space, 4)
 
 
 def test_wrong_counts_and_seeds_and_no_generator(studio: StudioClient, space: Workspace, sfn_workspace: Path) -> None:

@@ -61,6 +61,7 @@ def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool
     """
     workspace.require("faces")
     take_in_stored(workspace)
+    _learnable(workspace.table())  # refuses before anything is written
     fabric = launch(settings.launch)
     found = "another sga complete (a backend retrains, perhaps). Wait until it is done, then type the same command again."
     with hold(workspace.folder("ensemble") / ".lock", found) if fabric.is_global_zero else nullcontext():

@@ -261,7 +261,8 @@ def random_sample(answers: Iterable[Answer], attribute: str) -> Counter[str]:
     """
     mine = [answer for answer in answers if answer.attribute == attribute and answer.purpose in ("label", "review")]
     partial = {answer.identity[:3] for answer in mine if answer.state == "open"}
-    picked = {answer.key for answer in mine if answer.strategy == "random" and answer.identity[:3] not in partial}
+    chosen = (answer for answer in mine if answer.purpose == "label" and answer.strategy == "random")
+    picked = {answer.key for answer in chosen if answer.identity[:3] not in partial}
     return Counter(one.value for key, one in resolve(mine, attribute).items() if key in picked and one.value is not None)
 
 

@@ -44,5 +44,5 @@ def pull(
     figures = (line for name in sorted({one.attribute for one in projects}) for line in measure(answers, name).lines())
     for line in chain(report.lines(), taken.lines(), figures):
         typer.echo(line)
-    if space.state("ensemble") != "done":
+    if taken.changed and space.state("ensemble") != "done":
         typer.echo(f"Next: sga complete --workspace {workspace}")

@@ -140,5 +140,5 @@ def test_a_coffee_break_does_not_count(said: Said) -> None:
     assert (told.faces_per_minute, told.n) == (30.0, 10)
     assert pace([said("x", "male")]) is None
     wall = [said(key, "male", annotation=7, lead_time=12.0) for key in "abcdef"]
-    assert pace([*wall, said("z", None, annotation=7, state="open", lead_time=12.0)]) == Pace(30.0, 6)
+    assert pace([*wall, said("z", None, annotation=7, state="open", lead_time=12.0)]) == Pace(35.0, 7)
     assert "30.0 faces a minute" in measure(answers, "gender").lines()[-1]

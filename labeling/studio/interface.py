@@ -47,7 +47,7 @@ _MEANINGS = {
 }
 """What the levels of quality mean."""
 
-_KEYS = "Ctrl+Enter sends the chosen answer, Ctrl+Space skips"
+_KEYS = "Ctrl+Enter sends what is chosen, Ctrl+Space skips. A key chooses; the key of what is chosen takes it back."
 
 _NO_KEY = "f19"
 """The page gives a key to each choice without one, and a slip of the hand then changes an answer on a wall unseen."""

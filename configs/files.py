@@ -76,15 +76,18 @@ def read_json(path: str | Path) -> Any:
 
 
 @contextmanager
-def hold(path: str | Path, found: str) -> Iterator[None]:
-    """Keep a lock file until the block ends or the process does. found: who holds it otherwise, and what to type then.
+def hold(path: str | Path, found: str = "") -> Iterator[None]:
+    """Keep the lock of a file until the block ends or the process does.
+
+    found: who else may hold it, and what to type then; "" = wait for whoever does. Where the system has no such locks
+    (Windows), nothing keeps two commands apart.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process holds it, or the file cannot be opened.
     """
     try:
         import fcntl
-    except ImportError:  # Windows: nothing keeps two commands apart
+    except ImportError:
         yield
         return
     path = Path(path)
@@ -95,7 +98,7 @@ def hold(path: str | Path, found: str) -> Iterator[None]:
         raise explain_os_error(error, path) from error
     with handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if found else 0))
         except OSError as error:
             raise InputError(f"Expected to be the only one at work in {path.parent}, found {found}") from error
         yield

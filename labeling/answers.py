@@ -6,14 +6,14 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from configs.errors import InputError, WorkspaceError
-from configs.files import explain_os_error
+from configs.files import explain_os_error, hold
 from labeling.provenance import Source
 
 __all__ = [
@@ -109,16 +109,7 @@ class AnswerStore:
         if self._locked:
             yield
             return
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle = self.path.open("ab")
-        except OSError as error:
-            raise explain_os_error(error, self.path) from error
-        with handle:
-            with suppress(ImportError):  # Windows has none: there, one pull at a time is left to the people
-                import fcntl
-
-                fcntl.flock(handle, fcntl.LOCK_EX)
+        with hold(self.path):
             self._locked = True
             try:
                 yield

@@ -18,8 +18,8 @@ from labeling.queue import standing
 from labeling.schema import Attribute
 from labeling.studio.client import StudioClient
 from labeling.studio.interface import build_interface
-from labeling.studio.projects import Layout, Project, add_project, find_project, projects_of
-from labeling.studio.push import PushReport, asked_on, push, refresh_predictions
+from labeling.studio.projects import Layout, Project, add_project, find_project
+from labeling.studio.push import PushReport, asked_on, push, refresh_projects
 from labeling.studio.tasks import Question, asked_in
 from labeling.workspace import Workspace
 from sga.generation.face_model import FaceModel
@@ -190,27 +190,18 @@ def _open_project(client: StudioClient, space: Workspace, quality: Attribute, la
 
 def _refresh(client: StudioClient, space: Workspace, queue: _Queue, faces: _Faces, on_progress: Progress) -> int:
     """Let the faces that wait show what the judge says now. Returns how many tasks do."""
-    version, refreshed = judge_version(space), 0
+    version = judge_version(space)
     if version is None or not queue.waiting:
         return 0
-    questions: list[Question] = []
-    for project in projects_of(space, client.connection.server, attribute=queue.quality.name, purpose="quality"):
-        try:
-            shown = client.project(project.id).get("model_version")
-        except StudioError as error:
-            if not error.gone:
-                raise
-            continue
-        if shown != version:
-            questions = questions or _questions(faces, space, queue.sample, queue.waiting, {})
-            refreshed += refresh_predictions(
-                client,
-                project,
-                questions,
-                model_version=version,
-                on_progress=lambda done, total: on_progress("tasks shown to the new judge", done, total),
-            )
-    return refreshed
+    return refresh_projects(
+        client,
+        space,
+        queue.quality,
+        "quality",
+        version,
+        lambda: _questions(faces, space, queue.sample, queue.waiting, {}),
+        lambda done, total: on_progress("tasks shown to the new judge", done, total),
+    )
 
 
 def _pick(faces: _Faces, queue: _Queue, count: int, seed: int, on_progress: Progress) -> tuple[Sample, list[Key]]:

@@ -147,12 +147,6 @@ class StudioClient(Transport):
         rows = told.get("results", ()) if isinstance(told, Mapping) else told
         return {(int(row["task"]), str(row.get("model_version") or "")) for row in rows}
 
-    def delete_predictions(self, pid: int, tasks: Sequence[int] | None = None) -> None:
-        """Delete the predictions of these tasks of a project, or all of them (None)."""
-        chosen: Any = {"all": True, "excluded": []} if tasks is None else {"all": False, "included": list(tasks)}
-        with self._asking(f"the end of the predictions of project {pid}", pid) as sdk:
-            sdk.actions.create(project=pid, id="delete_tasks_predictions", selected_items=chosen, request_options=_LONG)
-
     def import_predictions(self, pid: int, predictions: list[dict[str, Any]]) -> int:
         """Add predictions ({"task", "model_version", "score", "result"}) in one request. Returns how many."""
         with self._asking(f"{len(predictions)} predictions for project {pid}", pid) as sdk:

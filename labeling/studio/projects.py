@@ -11,7 +11,7 @@ from threading import local
 from typing import Any, Literal, TypeAlias
 
 from configs.errors import WorkspaceError
-from configs.files import explain_os_error, read_json, write_json
+from configs.files import hold, read_json, write_json
 from labeling.workspace import Workspace
 
 __all__ = [
@@ -115,18 +115,7 @@ def one_push(space: Workspace) -> Iterator[None]:
     if path in _HELD.paths:
         yield
         return
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # Windows: there one must not push twice at a time
-        yield
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("ab")
-    except OSError as error:
-        raise explain_os_error(error, path) from error
-    with handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with hold(path):
         _HELD.paths.add(path)
         try:
             yield

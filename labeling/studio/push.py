@@ -30,7 +30,7 @@ from labeling.workspace import Workspace
 if TYPE_CHECKING:
     from label_studio_sdk.label_interface import LabelInterface
 
-__all__ = ["PushReport", "asked_on", "project_page", "push", "refresh_predictions", "refresh_stale"]
+__all__ = ["PushReport", "asked_on", "project_page", "push", "refresh_predictions", "refresh_projects", "refresh_stale"]
 
 CHUNK = 1000
 CHUNK_BYTES = 20 * 2**20
@@ -140,17 +140,42 @@ def refresh_stale(
         StudioError: the server is not there, refuses or breaks off.
     """
     told = predictions.suggestions(attribute.name, attribute.values)
-    questions = [Question(face, Path(), "", predicted=value, confidence=share) for face, (value, share) in told.items()]
-    version, refreshed = predictions.version, 0
-    for project in projects_of(space, client.connection.server, attribute=attribute.name, purpose="label"):
+
+    def questions() -> list[Question]:
+        return [Question(face, Path(), "", predicted=value, confidence=share) for face, (value, share) in told.items()]
+
+    return refresh_projects(client, space, attribute, "label", predictions.version, questions, on_progress)
+
+
+def refresh_projects(
+    client: StudioClient,
+    space: Workspace,
+    attribute: Attribute,
+    purpose: Purpose,
+    model_version: str,
+    questions: Callable[[], Sequence[Question]],
+    on_progress: Progress = lambda done, total: None,
+) -> int:
+    """`refresh_predictions` in each project for one purpose that does not show this model's answers yet. Returns how many tasks
+    do now.
+
+    questions: called once, and only where there is such a project.
+
+    Raises:
+        StudioError: the server is not there, refuses or breaks off.
+    """
+    asked: Sequence[Question] | None = None
+    refreshed = 0
+    for project in projects_of(space, client.connection.server, attribute=attribute.name, purpose=purpose):
         try:
             shown = client.project(project.id).get("model_version")
         except StudioError as error:
             if not error.gone:
                 raise
             continue
-        if shown != version:
-            refreshed += refresh_predictions(client, project, questions, model_version=version, on_progress=on_progress)
+        if shown != model_version:
+            asked = questions() if asked is None else asked
+            refreshed += refresh_predictions(client, project, asked, model_version=model_version, on_progress=on_progress)
     return refreshed
 
 

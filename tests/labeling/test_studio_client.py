@@ -83,7 +83,8 @@ def test_predictions_are_replaced(studio: StudioClient, project: int) -> None:
     (first,) = studio._sdk.predictions.list(task=ids[0])
     assert (first.model_version, first.score, first.result) == ("m2", 0.75, says("male"))
     studio.annotate(ids[0], says("female"))
-    studio.delete_predictions(project)
+    chosen = {"all": True, "excluded": []}
+    studio._sdk.actions.create(project=project, id="delete_tasks_predictions", selected_items=chosen)
     tasks = studio.export(project, ids)
     assert [one["predictions"] for one in tasks] == [[]] * 7
     assert tasks[0]["annotations"][0]["prediction"]["result"] == says("male")  # what the person saw is kept
@@ -232,7 +233,6 @@ def test_whatever_is_asked_of_a_deleted_project_says_so(studio: StudioClient, pr
         "export": lambda: studio.export(project, [ids]),
         "files": lambda: studio.attach_files(project, tmp_path),
         "predictions": lambda: studio.import_predictions(project, [{"task": ids, "result": says("male")}]),
-        "delete predictions": lambda: studio.delete_predictions(project),
     }
     for name, ask in asked.items():
         with pytest.raises(StudioError, match="its project was deleted there") as gone:

@@ -10,7 +10,7 @@ from labeling.predictions import UNSEEN, adjust_prior
 from labeling.provenance import MISSING_CODE
 from labeling.table import LabelTable
 
-__all__ = ["Scaling", "estimate_prior", "fit_scaling", "sampled_prior", "target_prior"]
+__all__ = ["Scaling", "estimate_prior", "fit_scaling", "match_means", "sampled_prior", "target_prior"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,18 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     shares: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
     return shares
+
+
+def match_means(logits: np.ndarray, wanted: np.ndarray, steps: int = 1000) -> np.ndarray:
+    """(k,) float64 bias with which the mean of the softmax of `logits` (n, k) is `wanted` (k,), shares that sum to 1."""
+    target = np.log(np.clip(wanted, 1e-12, 1))
+    bias = np.zeros(logits.shape[1])
+    for _ in range(steps):
+        step = target - np.log(np.clip(_softmax(logits + bias).mean(axis=0), 1e-12, 1))
+        bias += step
+        if np.abs(step).max() < 1e-9:
+            break
+    return bias
 
 
 def estimate_prior(probabilities: np.ndarray, training: np.ndarray, steps: int = 200) -> np.ndarray:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from classifiers.backbones import Backbone, build_backbone
-from classifiers.calibration import sampled_prior, target_prior
+from classifiers.calibration import match_means, sampled_prior, target_prior
 from classifiers.data import Pictures, load_pixels
 from classifiers.ensemble import MemberSettings
 from classifiers.heads import probabilities
@@ -48,6 +48,7 @@ __all__ = [
     "adjust_logits",
     "describe",
     "fit_data",
+    "keep_shares",
     "load_sfn",
     "save_sfn",
     "standardise",
@@ -233,6 +234,27 @@ def adjust_logits(network: StyleFeatureNetwork, table: LabelTable, data: FitData
         if attribute.kind == "independent":  # one logit: the log-odds of yes
             shift = (shift[1:] - shift[:1]) * seen.all()
         network.heads.bias[table.schema.logit_slices[name]] += sign * torch.from_numpy(shift).to(network.heads.bias)
+
+
+@torch.no_grad()
+def keep_shares(network: StyleFeatureNetwork, schema: Schema, before: np.ndarray, now: np.ndarray) -> None:
+    """Shift the heads so that on the same faces every class is as probable in the mean as it was.
+
+    before, now: (n, logit_width) logits of the same faces. A finetuning leaves a network that is surer of what it was trained
+    on and leans to the classes that were drawn often; it tells them apart as well as before, but no longer at the same place.
+    """
+    for attribute in schema:
+        if attribute.kind == "ordinal":
+            continue
+        part = schema.logit_slices[attribute.name]
+        wanted = probabilities(schema, attribute.name, torch.from_numpy(before)).numpy().mean(axis=0)
+        logits = now[:, part].astype(np.float64)
+        if attribute.kind == "independent":  # one logit: the log-odds of yes
+            bias = match_means(np.concatenate([np.zeros_like(logits), logits], axis=1), wanted)
+            bias = bias[1:] - bias[:1]
+        else:
+            bias = match_means(logits, wanted)
+        network.heads.bias[part] += torch.from_numpy(bias).to(network.heads.bias)
 
 
 def describe(

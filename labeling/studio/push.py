@@ -30,7 +30,16 @@ from labeling.workspace import Workspace
 if TYPE_CHECKING:
     from label_studio_sdk.label_interface import LabelInterface
 
-__all__ = ["PushReport", "asked_on", "project_page", "push", "refresh_predictions", "refresh_projects", "refresh_stale"]
+__all__ = [
+    "PushReport",
+    "ask_annotators",
+    "asked_on",
+    "project_page",
+    "push",
+    "refresh_predictions",
+    "refresh_projects",
+    "refresh_stale",
+]
 
 CHUNK = 1000
 CHUNK_BYTES = 20 * 2**20
@@ -105,6 +114,22 @@ def push(
         if preannotate and model_version in versions:
             _show(client, project, model_version)
         return PushReport(project, project_page(client, project), len(missing), len(wanted) - len(missing), dropped)
+
+
+def ask_annotators(client: StudioClient, space: Workspace, attribute: str, annotators: int) -> None:
+    """Have every face of the workspace's projects for an attribute's labels shown to so many people, also those that fewer have
+    answered: kappa needs two who saw the same faces.
+
+    Raises:
+        StudioError: the server is not there, refuses or breaks off.
+    """
+    for project in projects_of(space, client.connection.server, attribute=attribute, purpose="label"):
+        try:
+            if client.project(project.id).get("maximum_annotations") != annotators:
+                client.update_project(project.id, maximum_annotations=annotators)
+        except StudioError as error:
+            if not error.gone:
+                raise
 
 
 def asked_on(client: StudioClient, space: Workspace, attribute: str, *purposes: Purpose) -> dict[str, int]:

@@ -31,6 +31,10 @@ def push(
     preannotate: Annotated[
         bool, typer.Option(help="Choose the ensemble's answer beforehand; never for --split test, which measures it.")
     ] = True,
+    annotators: Annotated[
+        int | None,
+        typer.Option(min=1, help="People who shall each look at every face; kappa needs two. [default: as before, 1]"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed picks other faces at random.")] = 0,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     url: UrlOption = None,
@@ -41,7 +45,7 @@ def push(
     from labeling.studio.client import StudioClient
     from labeling.studio.connection import find_connection
     from labeling.studio.projects import one_push
-    from labeling.studio.push import asked_on, refresh_stale
+    from labeling.studio.push import ask_annotators, asked_on, refresh_stale
     from labeling.studio.push import push as send
     from labeling.workspace import Workspace
 
@@ -71,6 +75,8 @@ def push(
             if renewed:
                 typer.echo(f"{renewed} tasks that wait show what {version} says now.")
         if not picked:
+            if annotators is not None:
+                ask_annotators(client, space, attribute, annotators)
             typer.echo(
                 f"At least {count} questions about {attribute} wait already, as far as was pulled, or all that are left do: "
                 f"nothing to send. If some are answered, type: {fetch}"
@@ -87,6 +93,8 @@ def push(
                 preannotate=preannotate,
                 on_progress=progress,
             )
+        if annotators is not None:
+            ask_annotators(client, space, attribute, annotators)
     for project in report.dropped:
         typer.echo(
             f"Project {project.id} was deleted in Label Studio; another stands in for it. Answers that were pulled stay."

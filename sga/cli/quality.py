@@ -54,13 +54,14 @@ def push(
     from classifiers.runtime import progress_bar
     from labeling.studio.client import StudioClient
     from labeling.studio.connection import find_connection
+    from labeling.studio.projects import one_push
     from labeling.workspace import Workspace
     from sga.quality_faces import outdated
     from sga.quality_queue import push_faces
 
     space = Workspace(workspace)
     _tell(outdated(space))
-    with StudioClient(find_connection(space, url, token)) as client, progress_bar() as bar:
+    with StudioClient(find_connection(space, url, token)) as client, one_push(space), progress_bar() as bar:
         bars: dict[str, TaskID] = {}
 
         def on_progress(what: str, done: int, total: int) -> None:

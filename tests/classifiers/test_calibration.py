@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from classifiers.calibration import Scaling, estimate_prior, fit_scaling
+from classifiers.calibration import Scaling, estimate_prior, fit_scaling, match_means
 from labeling.predictions import adjust_prior
 
 
@@ -96,3 +96,15 @@ def test_adjust_prior_by_hand() -> None:
     expected = [[0.9, 0.1], [0.9 * 0.2 / (0.9 * 0.2 + 0.1 * 0.8), 0.08 / 0.26]]
     np.testing.assert_allclose(adjust_prior(told, np.array([0.5, 0.5]), np.array([0.9, 0.1])), expected)
     np.testing.assert_allclose(adjust_prior(told, np.array([0.3, 0.7]), np.array([0.3, 0.7])), told)
+
+
+def test_means_are_matched_and_the_order_of_faces_stays() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(500, 4)) * 3
+    wanted = np.array([0.7, 0.2, 0.1 - 1e-6, 1e-6])
+    bias = match_means(logits, wanted)
+    powers = np.exp(logits + bias)
+    np.testing.assert_allclose((powers / powers.sum(axis=1, keepdims=True)).mean(axis=0), wanted, atol=1e-8)
+    (a, b) = match_means(np.zeros((3, 2)), np.array([0.25, 0.75]))
+    assert b - a == pytest.approx(np.log(3))
+    assert np.isfinite(match_means(logits, np.array([0.5, 0.5, 0.0, 0.0]))).all()  # a class that nobody has labelled

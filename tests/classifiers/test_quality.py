@@ -12,7 +12,8 @@ import torch
 from classifiers.acceptance import calibrate, precision_recall, rescale
 from classifiers.augment import AugmentSettings
 from classifiers.data import load_pixels
-from classifiers.quality import LabelledFaces, QualitySettings, _data, _finetune, _score, tune
+from classifiers.heads import probabilities
+from classifiers.quality import LabelledFaces, QualitySettings, _Before, _data, _finetune, _score, tune
 from classifiers.report import Table
 from classifiers.runtime import LaunchSettings, launch
 from classifiers.sfn import describe, load_sfn
@@ -189,7 +190,15 @@ def test_the_judge_ranks_high_above_low_on_labels_it_never_saw(
     keys = np.array([f"5/{index}/female" for index in range(320)], dtype=object)
     data, labelled, _ = _data(space, table, "quality", LabelledFaces(images, codes, keys, np.zeros(320, np.int64)), longer)
     held = labelled[-120:]
-    network = _finetune(space, table, data, held, longer, fabric)
+    before = _Before.ask(space, data.pixels, data.rows[data.rows < len(table)], fabric)
+    network = _finetune(space, table, data, held, before, longer, fabric)
+    now, _ = describe(network, data.pixels, before.rows, fabric)
+    for name in ("gender", "hair_color", "smile"):  # every class as probable in the mean as before
+        shares = [
+            probabilities(table.schema, name, torch.from_numpy(told)).numpy().mean(axis=0) for told in (before.logits, now)
+        ]
+        np.testing.assert_allclose(shares[1], shares[0], atol=1e-3)
+    assert np.abs(now - before.logits).max() > 0.1
     logits, _ = describe(network, data.pixels, held, fabric)
     ranked = rank_auc(_score(table, "quality", logits), data.codes["quality"][held] == 2)
     assert ranked > 0.6, ranked  # by chance 0.5 ± 0.053

@@ -544,9 +544,46 @@ def test_two_commands_at_a_time_ask_no_more_than_one(studio: StudioClient, copy_
     def run(seed: int) -> None:
         """Each seed picks other faces."""
         there: dict[str, Any] = {"url": studio.connection.url, "token": studio.connection.token}
-        command("gender", 10, "random", "single", None, True, seed, space.root, **there)
+        command(count=10, strategy="random", split=None, seed=seed, annotators=None, workspace=space.root, **there)
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(run, (1, 2)))
     (project,) = read_projects(space)
     assert len(keys_on(studio, project.id)) == 10
+
+
+def test_every_face_is_shown_to_as_many_people_as_asked(studio: StudioClient, copy_of: Any, faces_workspace: Path) -> None:
+    import httpx
+
+    from sga.cli.main import app
+
+    root = copy_of(faces_workspace)
+    words = ["label", "push", "--count", "3", "--strategy", "random", "--workspace", str(root)]
+    words += ["--url", studio.connection.url, "--token", studio.connection.token]
+
+    def said(*more: str) -> str:
+        done = CliRunner().invoke(app, [*words, *more], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    def answered() -> list[bool]:
+        return [bool(ask(studio, f"/api/tasks/{number}/")["is_labeled"]) for number, _ in studio.tasks(project.id)]
+
+    said("--annotators", "2")
+    (project,) = read_projects(Workspace(root))
+    mine, both, nobody = (number for number, _ in studio.tasks(project.id))
+    token = {"Authorization": f"Token {studio.connection.token}"}
+    name = f"bea-{time.time_ns()}"
+    told = {"username": name, "email": f"{name}@example.com", "password": "long enough"}
+    bea = httpx.post(f"{studio.connection.url}/api/users/", json=told, headers=token, trust_env=False).json()["id"]
+    for number in (mine, both):
+        studio.annotate(number, [chosen("male")])
+    hers = {"result": [chosen("female")], "completed_by": bea}
+    url = f"{studio.connection.url}/api/tasks/{both}/annotations/"
+    httpx.post(url, json=hers, headers=token, trust_env=False).raise_for_status()
+    assert answered() == [False, True, False]
+    assert nobody
+    assert "nothing to send" in said()  # without the option a project stays as it was
+    assert answered() == [False, True, False]
+    assert "nothing to send" in said("--annotators", "1")
+    assert answered() == [True, True, False]

@@ -108,6 +108,7 @@ def launch(program: Path, folder: Path, pictures: Path, credentials: Credentials
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches us alone, and we end it in order
+            umask=0o077,  # earlier releases write their secret key for all to read
         )
 
 

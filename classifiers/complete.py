@@ -190,11 +190,9 @@ def _train(folder, member, table, pixels, settings, fabric, bar) -> list[Path]: 
     """Train a member, with a bar and a log for each of its networks."""
     tasks: dict[int, int] = {}
     log: dict[int, RunLog] = {}
-    steps = 0
     with ExitStack() as open_logs:
 
         def on_step(fold: int, seen: int, values: dict[str, float]) -> None:
-            nonlocal steps
             if fold not in tasks:
                 tasks[fold] = bar.add_task(f"{member}, fold {fold + 1}", total=settings.fit.images, note="")
                 if values:  # a resumed network keeps what was logged before its checkpoint
@@ -202,8 +200,7 @@ def _train(folder, member, table, pixels, settings, fabric, bar) -> list[Path]: 
                     log[fold] = open_logs.enter_context(RunLog(place, seen=seen - 1, tensorboard=False))
             note = f"loss {values['loss']:.3f}" if values else "kept"
             bar.update(tasks[fold], completed=min(seen, settings.fit.images), note=note)
-            steps += 1
-            if values and steps % 20 == 0:
+            if values and (seen // settings.fit.batch) % 20 == 0:
                 log[fold].tick(seen, values)
 
         return train_member(folder, member, table, pixels, settings, fabric, on_step)

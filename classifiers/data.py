@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from configs.files import atomic_path, check_space
 from labeling.table import LabelTable
 from labeling.workspace import Workspace, fingerprint
 
-__all__ = ["Pictures", "load_pixels", "to_tensor", "to_uint8"]
+__all__ = ["Feed", "Pictures", "load_pixels", "to_device", "to_tensor", "to_uint8"]
+
+_MOST_OF_MEMORY = 0.25
+"""Part of the GPU's free memory that pictures may take."""
 
 
 def load_pixels(workspace: Workspace, table: LabelTable, size: int | None = None) -> np.ndarray:
@@ -90,9 +94,57 @@ def _read(path: Path, size: int | None = None) -> np.ndarray:
         raise WorkspaceError(f"Expected a face at {path}, found none that can be read. Ingest the faces again.") from error
 
 
+class Feed:
+    """Batches of pictures on a device. A GPU keeps all of them where it has room, as bytes: no step waits for the host."""
+
+    def __init__(self, pixels: np.ndarray | Pictures, device: torch.device, *, resident: bool | None = None) -> None:
+        """pixels: (n, h, w, 3) uint8. resident: keep them on the device; None = where that is a GPU with room for them."""
+        self._pixels, self.device = pixels, device
+        keep = _has_room(device, math.prod(pixels.shape)) if resident is None else resident
+        self._kept = _copy(pixels, device) if keep else None
+
+    @property
+    def resident(self) -> bool:
+        """Whether the pictures are kept on the device."""
+        return self._kept is not None
+
+    def __call__(self, rows: np.ndarray) -> Tensor:
+        """(m, 3, h, w) float32 in [-1, 1], channels last, of (m,) int64 rows."""
+        if self._kept is None:
+            return to_tensor(self._pixels[rows], self.device)
+        return self.at(to_device(rows, self.device))
+
+    def at(self, rows: Tensor) -> Tensor:
+        """The same of (m,) int64 rows on the device, for pictures that are kept there."""
+        assert self._kept is not None
+        return _scaled(self._kept[rows])
+
+
+def _has_room(device: torch.device, size: int) -> bool:
+    return device.type == "cuda" and size <= _MOST_OF_MEMORY * torch.cuda.mem_get_info(device)[0]
+
+
+def _copy(pixels: np.ndarray | Pictures, device: torch.device, step: int = 4096) -> Tensor:
+    """All pictures on the device, a part at a time: they are read once, and never lie in the host's memory whole."""
+    kept = torch.empty(pixels.shape, dtype=torch.uint8, device=device)
+    for start in range(0, len(pixels), step):
+        rows = np.arange(start, min(len(pixels), start + step))
+        kept[start : start + len(rows)].copy_(torch.from_numpy(np.ascontiguousarray(pixels[rows])))
+    return kept
+
+
+def to_device(values: np.ndarray, device: torch.device) -> Tensor:
+    """An array as a tensor on the device. The host does not wait for the GPU."""
+    tensor = torch.from_numpy(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 def to_tensor(pixels: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     """(n, h, w, 3) uint8 → (n, 3, h, w) float32 in [-1, 1], channels last."""
-    batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(device, non_blocking=True)
+    return _scaled(to_device(np.ascontiguousarray(pixels), torch.device(device)))
+
+
+def _scaled(batch: Tensor) -> Tensor:
     return batch.permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1)  # the permuted view is channels-last already
 
 

@@ -28,7 +28,7 @@ from classifiers.sfn import (
     standardise,
 )
 from classifiers.train import FitData, FitSettings, LossWeights, balancing, fit, strongest
-from configs.errors import InputError
+from configs.errors import InputError, TooFewLabels
 from configs.files import atomic_path, atomic_write_text, write_json
 from configs.settings import Settings
 from labeling.provenance import MISSING_CODE
@@ -111,7 +111,7 @@ def tune(
     fresh: generated faces without labels (their codes do not count), on which the thresholds are set; None = off.
 
     Raises:
-        InputError: too few labels, or of one level alone.
+        TooFewLabels: too few, or of one level alone.
         WorkspaceError: as `check_generator`.
     """
     check_generator(workspace)
@@ -123,7 +123,7 @@ def tune(
     data, labelled, keys = _data(workspace, table, name, generated, settings)
     codes = data.codes[name][labelled]
     if len(labelled) < settings.least_labels or len(np.unique(codes)) < 2:
-        raise InputError(
+        raise TooFewLabels(
             f"Expected at least {settings.least_labels} quality labels of at least two levels, found {len(labelled)} of "
             f"{len(np.unique(codes))}. Type: sga quality draw --workspace {workspace.root}, label the faces in its CSV, "
             f"then: sga quality tune --labels CSV --workspace {workspace.root}"
@@ -252,7 +252,7 @@ def _balance(
     """
     rest, top = {name: code for name, code in codes.items() if name != quality}, strongest(weights, rows)
     halves = (balancing(part, weights, rows, rarity) for part in ({quality: codes[quality]}, rest))
-    total: np.ndarray = sum(half / (half * top).sum() for half in halves)
+    total: np.ndarray = sum(half / max((half * top).sum(), 1e-12) for half in halves)  # without any label a half is 0
     return total
 
 

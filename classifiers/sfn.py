@@ -19,7 +19,7 @@ from classifiers.backbones import Backbone, build_backbone
 from classifiers.calibration import match_means, sampled_prior, target_prior
 from classifiers.data import Pictures, load_pixels
 from classifiers.ensemble import MemberSettings
-from classifiers.heads import probabilities
+from classifiers.heads import Classifier, probabilities
 from classifiers.report import Table
 from classifiers.runtime import LaunchSettings, RunLog, launch, load_checkpoint, progress_bar, seed_step
 from classifiers.train import (
@@ -215,7 +215,7 @@ def standardise(network: StyleFeatureNetwork, features: np.ndarray) -> tuple[np.
 
 
 @torch.no_grad()
-def adjust_logits(network: StyleFeatureNetwork, table: LabelTable, data: FitData, *, undo: bool = False) -> None:
+def adjust_logits(network: StyleFeatureNetwork | Classifier, table: LabelTable, data: FitData, *, undo: bool = False) -> None:
     """Fold the correction from the class shares that training met to those that decisions aim at into the heads' biases.
 
     Gender is then decided as if both were equally frequent, a colour as frequent as among the labelled faces.
@@ -281,7 +281,17 @@ def save_sfn(path: Path, network: StyleFeatureNetwork, schema: Schema, settings:
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with atomic_path(path) as temporary:
         header = {"schema": schema.to_json(), "settings": settings.model_dump_json()}
-        temporary.write_bytes(save(tensors, header))  # its own writer would not tell a full disk as an OSError
+        temporary.write_bytes(_in_order(save(tensors, header)))  # its own writer would not tell a full disk as an OSError
+
+
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its metadata sorted: they come in any order, and later stages know a file by its bytes."""
+    end = 8 + int.from_bytes(file[:8], "little")
+    header = json.loads(file[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + file[end:]
 
 
 def load_sfn(path: Path) -> tuple[StyleFeatureNetwork, Schema, SfnSettings]:

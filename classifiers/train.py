@@ -16,9 +16,19 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from classifiers.augment import AugmentSettings, augment
-from classifiers.data import Pictures, to_tensor
+from classifiers.data import Feed, Pictures, to_device, to_tensor
 from classifiers.losses import attribute_losses
-from classifiers.runtime import load_checkpoint, save_checkpoint, seed_step, weighted_rows
+from classifiers.runtime import (
+    Stopped,
+    agree,
+    load_checkpoint,
+    reads_terms,
+    restore_optimizer,
+    save_checkpoint,
+    seed_step,
+    stop_requests,
+    weighted_rows,
+)
 from configs.errors import DivergedError, InputError, WorkspaceError
 from configs.settings import Settings
 from labeling.provenance import MISSING_CODE, Source
@@ -166,9 +176,10 @@ def fit(
     """Train `network` (images → (n, logit_width) logits) in place and return it, in eval mode.
 
     checkpoint: file that holds the whole state while it runs; the same call again continues exactly; None = off. on_step gets
-    the images seen and the raw loss terms.
+    the images seen and the raw loss terms, of the steps that `reads_terms` names.
 
     Raises:
+        Stopped: it was asked to stop; the checkpoint is written.
         DivergedError: a loss or weight left the finite numbers.
         WorkspaceError: the checkpoint is of another run.
         InputError: no rows to train on.
@@ -179,7 +190,8 @@ def fit(
     decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
     plain = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    model, optimizer = fabric.setup(network, torch.optim.AdamW(groups, lr=settings.learning_rate))
+    fused = fabric.device.type == "cuda"  # there each weight is a launch; on a CPU it hardly counts beside the convolutions
+    model, optimizer = fabric.setup(network, torch.optim.AdamW(groups, lr=settings.learning_rate, fused=fused))
     share, identity, seen = settings.batch // fabric.world_size, settings.model_dump_json(exclude={"checkpoint_seconds"}), 0
 
     if checkpoint and (state := load_checkpoint(checkpoint)):
@@ -189,38 +201,54 @@ def fit(
                 "Remove it to start this network anew."
             )
         network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
+        restore_optimizer(optimizer, state["optimizer"])
         seen = state["seen"]
 
     model.train()
+    feed = Feed(data.pixels, fabric.device)
+    known = {name: torch.from_numpy(code).to(fabric.device) for name, code in data.codes.items()}
+    weighing = {name: torch.from_numpy(data.weights[name]).to(fabric.device) for name in known}
     saved = time.monotonic()
-    while seen < settings.images:
-        if checkpoint and time.monotonic() - saved > settings.checkpoint_seconds and fabric.is_global_zero:
-            state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "seen": seen}
-            save_checkpoint(checkpoint, {**state, "settings": identity, "rows": len(data.rows)})
-            saved = time.monotonic()
-        for group in optimizer.param_groups:
-            group["lr"] = _learning_rate(settings, seen)
-        picked = data.rows[weighted_rows(data.cumulative, seed, seen, settings.batch)]
-        rows = picked[fabric.global_rank * share : (fabric.global_rank + 1) * share]
-        seed_step(seed, seen, fabric.global_rank)
-        small = min(settings.small_size, data.pixels.shape[1]) if seen < settings.small_share * settings.images else None
-        images = augment(to_tensor(data.pixels[rows], fabric.device), settings.augment, small)
-        codes = {name: torch.from_numpy(code[rows]).to(fabric.device) for name, code in data.codes.items()}
-        weights = {name: torch.from_numpy(data.weights[name][rows]).to(fabric.device) for name in codes}
-        losses = attribute_losses(schema, model(images), codes, weights, settings.smoothing)
-        loss = _total(schema, losses, settings.loss)
-        if not torch.isfinite(loss):
-            raise _diverged(f"a loss of {loss.item()}", seen, settings)
-        optimizer.zero_grad(set_to_none=True)
-        fabric.backward(loss)
-        optimizer.step()
-        seen += settings.batch
-        on_step(seen, {"loss": loss.item(), **{f"loss/{name}": term.item() for name, term in losses.items()}})
+    losses: dict[str, Tensor] = {}
+    with stop_requests() as asked:
+        while seen < settings.images:
+            stopping, late = agree(fabric, asked(), time.monotonic() - saved > settings.checkpoint_seconds)
+            if checkpoint and (stopping or late) and fabric.is_global_zero:
+                _finite(losses, seen, settings)
+                state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "seen": seen}
+                save_checkpoint(checkpoint, {**state, "settings": identity, "rows": len(data.rows)})
+                saved = time.monotonic()
+            if stopping:
+                fabric.barrier()
+                raise Stopped
+            for group in optimizer.param_groups:
+                group["lr"] = _learning_rate(settings, seen)
+            picked = data.rows[weighted_rows(data.cumulative, seed, seen, settings.batch)]
+            rows = picked[fabric.global_rank * share : (fabric.global_rank + 1) * share]
+            seed_step(seed, seen, fabric.global_rank)
+            small = min(settings.small_size, data.pixels.shape[1]) if seen < settings.small_share * settings.images else None
+            images, index = augment(feed(rows), settings.augment, small), to_device(rows, fabric.device)
+            codes, weights = ({name: part[index] for name, part in of.items()} for of in (known, weighing))
+            losses = attribute_losses(schema, model(images), codes, weights, settings.smoothing)
+            losses = {"loss": _total(schema, losses, settings.loss), **{f"loss/{name}": term for name, term in losses.items()}}
+            optimizer.zero_grad(set_to_none=True)
+            fabric.backward(losses["loss"])
+            optimizer.step()
+            seen += settings.batch
+            if reads_terms(fabric.device, seen // settings.batch) or seen >= settings.images:
+                on_step(seen, _finite(losses, seen, settings))
     if not all(bool(torch.isfinite(value).all()) for value in network.state_dict().values()):
         raise _diverged("weights that are not", seen, settings)  # of the last step, which no loss has seen
     network.eval()
     return network
+
+
+def _finite(losses: dict[str, Tensor], seen: int, settings: FitSettings) -> dict[str, float]:
+    """The losses as numbers; refused where their sum is none."""
+    told = {name: term.item() for name, term in losses.items()}
+    if not math.isfinite(told.get("loss", 0.0)):
+        raise _diverged(f"a loss of {told['loss']}", seen, settings)
+    return told
 
 
 def _diverged(found: str, seen: int, settings: FitSettings) -> DivergedError:

@@ -3,6 +3,7 @@
 UserError
 ├── ConfigError      a preset, a YAML file or a `key=value` is wrong
 ├── InputError       files, labels or numbers handed in are wrong
+│   └── TooFewLabels people have not labelled enough yet
 ├── WorkspaceError   a workspace lacks a stage, or holds another schema or other faces
 ├── ModelError       a model folder is missing a file, was tampered with or is of another version
 ├── StudioError      Label Studio is not there, refuses, or answers what was not expected
@@ -21,6 +22,7 @@ __all__ = [
     "MissingExtra",
     "ModelError",
     "StudioError",
+    "TooFewLabels",
     "UserError",
     "WorkspaceError",
 ]
@@ -36,6 +38,10 @@ class ConfigError(UserError):
 
 class InputError(UserError):
     """Files, labels or numbers handed in are wrong."""
+
+
+class TooFewLabels(InputError):  # noqa: N818 - says what is wrong, as its siblings do
+    """People have not labelled enough yet: the same command goes on when they have."""
 
 
 class WorkspaceError(UserError):

@@ -25,7 +25,7 @@ def preset_names(stage: str) -> list[str]:
 
 
 def read_preset(stage: str, name: str | Path, _below: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The raw mapping behind a preset's name or a YAML file's path; `extends: NAME` is resolved, nearest wins.
+    """The raw mapping behind a preset's name or a YAML file's path; `extends: NAME` is resolved, nearest wins (see `_merge`).
 
     Raises:
         ConfigError: no such preset or file, or it is not a YAML mapping.
@@ -89,10 +89,14 @@ def make_settings(
 
 
 def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """`top` over `base`, mapping by mapping. One that names something else, such as another network, begins anew: what stood
+    beside the old name was said of that."""
     merged = dict(base)
     for key, value in top.items():
         below = merged.get(key)
-        merged[key] = _merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+        if isinstance(below, Mapping) and isinstance(value, Mapping) and value.get("name") in (None, below.get("name")):
+            value = _merge(below, value)
+        merged[key] = value
     return merged
 
 

@@ -58,13 +58,15 @@ def _cutout(images: Tensor, ratio: float = 0.5) -> Tensor:
 POLICIES: dict[Policy, Callable[[Tensor], Tensor]] = {"color": _color, "translation": _translation, "cutout": _cutout}
 
 
-def diff_augment(images: Tensor, policies: Sequence[Policy]) -> Tensor:
+def diff_augment(images: Tensor, policies: Sequence[Policy], probability: Tensor | None = None) -> Tensor:
     """Apply `policies` in order; every face draws its own from torch's current generator. Gradients flow to `images`.
 
     images: (n, 3, h, w) float in [-1, 1] → the same shape (colours may leave the range). No policy = the images themselves.
+    probability: 0-d in [0, 1], with which a face goes through each of the policies (Karras et al. 2020, 2.2); None = always.
     """
     for policy in policies:
-        images = POLICIES[policy](images)
+        changed = POLICIES[policy](images)
+        images = changed if probability is None else torch.where(_per_image(images) < probability, changed, images)
     return images.contiguous(memory_format=torch.channels_last) if policies else images
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,19 +12,23 @@ import torch
 from torch import Tensor
 
 from configs.errors import InputError
+from sga.tags import tag_columns
 
 if TYPE_CHECKING:
     from sga.training.data import TrainingFaces
     from sga.training.settings import GanSettings
 
-__all__ = ["Condition", "ConditionPrior", "truncated_normal"]
+__all__ = ["Condition", "ConditionPrior", "truncated_normal", "uniform_tags"]
 
 _GENDERS = 2
+_TAG_CHANCE = 0.25
 
 
 @dataclass(frozen=True)
 class Condition:
-    """noise (n, noise_size) float32 in [-1, 1], gender (n,) int64 in {0, 1}, style (n, style_size) float32 or None."""
+    """noise (n, noise_size) float32 in [-1, 1], gender (n,) int64 in {0, 1}, style (n, style_size) float32 or None.
+
+    Style features are standardised, tags are -1 or 1."""
 
     noise: Tensor
     gender: Tensor
@@ -37,22 +42,38 @@ def truncated_normal(*shape: int, device: torch.device | str = "cpu") -> Tensor:
     return (torch.erfinv(draws) * math.sqrt(2)).clamp_(-1, 1)
 
 
+def uniform_tags(count: int, tags: int, exclusive: Sequence[slice], device: torch.device | str = "cpu") -> Tensor:
+    """(count, tags) float32 in {-1, 1}: one column of each exclusive attribute, any of them alike, every other tag on with 0.25
+    (Jin et al., 5.1.3)."""
+    draws = torch.rand(count, tags, device=device)
+    vectors = (draws < _TAG_CHANCE).float() * 2 - 1
+    for columns in exclusive:
+        one = draws[:, columns].argmax(dim=1, keepdim=True)
+        vectors[:, columns] = torch.full_like(draws[:, columns], -1.0).scatter_(1, one, 1.0)
+    return vectors
+
+
 @dataclass(frozen=True)
 class ConditionPrior:
-    """Where conditions come from. styles: by gender, (m, style_size) float32 of real faces; None = truncated normal."""
+    """Where conditions come from.
+
+    styles: by gender, (m, style_size) float32 of real faces; tags: columns of each exclusive attribute among uniform tags; both
+    None = truncated normal.
+    """
 
     noise_size: int
     style_size: int
     male_share: float
     styles: tuple[Tensor, ...] | None
     style_jitter: float
+    tags: tuple[slice, ...] | None = None
 
     @classmethod
     def from_faces(cls, settings: GanSettings, faces: TrainingFaces, device: torch.device) -> ConditionPrior:
         """The prior that `settings` ask for; the empirical ones read the faces of known gender.
 
         Raises:
-            InputError: an empirical prior needs a gender that no face has.
+            InputError: an empirical prior needs a gender that no face has, or of whose faces no tags are known.
         """
         known = faces.gender[(faces.gender >= 0) & (faces.gender_weight > 0)]
         if settings.gender_prior == "empirical" and not len(known):
@@ -60,15 +81,23 @@ class ConditionPrior:
         male_share = float(known.mean()) if settings.gender_prior == "empirical" else 0.5
         styles = None
         if settings.style_prior == "empirical":
-            rows = [np.flatnonzero((faces.gender == code) & (faces.gender_weight > 0)) for code in range(_GENDERS)]
+            usable, of_tags = faces.gender_weight > 0, settings.style_source == "tags"
+            if of_tags:  # completed tags are taken as they are, a face that lacks one is not
+                usable &= (faces.style != 0).all(axis=1)
+            rows = [np.flatnonzero((faces.gender == code) & usable) for code in range(_GENDERS)]
             if not all(len(group) for group in rows):
                 found = " and ".join(str(len(group)) for group in rows)
                 raise InputError(
-                    f"Expected training faces of both genders for style_prior empirical, found {found}. "
-                    "Label or complete the gender first, or set style_prior=truncated_normal"
+                    f"Expected training faces of both genders{' and with all tags' if of_tags else ''} for style_prior "
+                    f"empirical, found {found}. Label or complete {'them' if of_tags else 'the gender'} first, or set "
+                    f"style_prior={'uniform_tags' if of_tags else 'truncated_normal'}"
                 )
             styles = tuple(torch.from_numpy(faces.style[group]).to(device) for group in rows)
-        return cls(settings.noise_size, settings.style_size, male_share, styles, settings.style_jitter)
+        tags = None
+        if settings.style_prior == "uniform_tags":
+            columns = tag_columns(faces.schema)
+            tags = tuple(columns[one.name] for one in faces.schema.with_role("style") if one.kind == "exclusive")
+        return cls(settings.noise_size, settings.style_size, male_share, styles, settings.style_jitter, tags)
 
     def draw(self, count: int, device: torch.device | str = "cpu", gender: Tensor | None = None) -> Condition:
         """`count` conditions from torch's current generator. gender: (count,) int64; None = drawn."""
@@ -80,6 +109,8 @@ class ConditionPrior:
     def _style(self, gender: Tensor) -> Tensor | None:
         if self.style_size == 0:
             return None
+        if self.tags is not None:
+            return uniform_tags(len(gender), self.style_size, self.tags, gender.device)
         spread = truncated_normal(len(gender), self.style_size, device=gender.device)
         if self.styles is None:
             return spread

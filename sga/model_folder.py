@@ -66,6 +66,9 @@ class ModelSpec(_Open):
     size: int = Field(ge=8, description="edge of a face, pixels")
     noise_size: int = Field(ge=1)
     style_size: int = Field(ge=0, description="0: the generator takes no style (GA-GAN)")
+    style_source: Literal["features", "tags"] = Field(
+        "features", description="what a style is: features of the style feature network, or the schema's tags (-1 and 1)"
+    )
     style_prior: Literal["empirical", "truncated_normal"]
     style_jitter: float = Field(0.0, ge=0, description="scale of the truncated normal added to an empirical style")
     thresholds: Thresholds
@@ -80,6 +83,10 @@ class ModelSpec(_Open):
         for role in ("gender", "quality"):
             if len(self.attributes.with_role(role)) != 1:
                 raise ValueError(f"schema: exactly one attribute of role {role} is needed")
+        if self.style_source == "tags":
+            count = sum(attribute.logits for attribute in self.attributes.with_role("style"))
+            if (self.style_size, self.style_prior, self.style_jitter) != (count, "empirical", 0):
+                raise ValueError(f"style_source tags needs style_size {count}, style_prior empirical and style_jitter 0")
         if self.gender.kind != "exclusive":
             raise ValueError(f"schema: {self.gender.name} must be exclusive, found {self.gender.kind}")
         return self

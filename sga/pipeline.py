@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from configs.errors import ConfigError, WorkspaceError
+from configs.errors import ConfigError, TooFewLabels, WorkspaceError
 from configs.files import read_json
 from configs.loader import load_settings, make_settings
 from configs.settings import Settings
-from labeling.workspace import STAGES, Workspace
+from labeling.workspace import STAGES, Workspace, table_fingerprint
 
 if TYPE_CHECKING:
+    from sga.evaluation import EvaluationSettings
     from sga.training import GanSettings
 
 __all__ = ["PipelineSettings", "StageState", "run", "status"]
 
-_PRESETS = ("ensemble", "sfn", "gan", "quality", "model")
+_PRESETS = ("ensemble", "sfn", "gan", "quality", "model", "evaluation")
 """Stages whose presets can be overridden."""
 
 
@@ -36,17 +39,21 @@ class PipelineSettings(Settings):
     gan: str = Field("sga96-cpu", description="preset of sga train")
     quality: str = Field("cpu", description="preset of sga quality tune")
     quality_labels: list[str] = Field([], description="CSVs of labelled generated faces")
+    ask: int = Field(
+        0, ge=0, description="faces to draw for people to label while there are too few labels; 0 = that ends the run"
+    )
     export: str = Field("default", description="preset of sga export")
+    evaluation: str | None = Field(None, description="preset of sga evaluate, at the end; null = off")
     overrides: dict[str, list[str]] = Field(default_factory=dict, description="KEY=VALUE by stage")
 
 
 @dataclass(frozen=True)
 class Step:
-    """A stage of a run: its settings, what does it, and whether the workspace has taken in the files that the run names."""
+    """A stage of a run: its command, whether it is done with the run's settings and files, and what does it."""
 
-    settings: Settings
+    command: str
+    done: Callable[[], bool]
     do: Callable[[], object]
-    taken_in: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True)
@@ -64,23 +71,55 @@ def run(
 ) -> None:
     """Run every stage that is not done with these settings, in order; the same call again goes on where it stopped.
 
+    Where people have not labelled enough generated faces and `settings.ask` draws some for them, the judge and the model
+    folder wait; the rest is done.
+
     Raises:
+        Stopped: it was asked to stop, or the time of `classifiers.runtime.stop_after` is up; what was trained is saved.
         ConfigError: neither samples nor paths, or settings of any stage that are wrong: before the first one begins.
+        TooFewLabels: of generated faces, and the settings ask for none.
         WorkspaceError: the workspace's sample faces were drawn with other settings.
     """
+    from classifiers.runtime import Stopped, time_is_up
+
+    waiting = begun = False
     for name, step in _steps(workspace, settings, progress).items():
-        if workspace.state(name) == "done" and _made_with(workspace, name, step.settings) and step.taken_in():
+        if waiting and name == "model":
+            continue
+        if step.done():
             announce(f"{name}: done")
+        elif begun and time_is_up():
+            raise Stopped
         else:
-            announce(f"{name}: sga {STAGES[name].command}")
-            step.do()
+            announce(f"{name}: sga {step.command}")
+            try:
+                step.do()
+                begun = True  # the shortest time brings a run one step further
+            except TooFewLabels:
+                if not (name == "quality" and settings.ask):
+                    raise
+                waiting, begun = True, _ask(workspace, settings.ask, announce)
         if name == "faces":
             _tell_other_faces(workspace, settings, announce)
+
+
+def _ask(workspace: Workspace, count: int, announce: Callable[[str], None]) -> bool:
+    """Draw faces for people to label, where there are none yet, and say what to do with them; returns whether it drew any."""
+    from sga.quality import ask_for_labels
+
+    path, drawn = ask_for_labels(workspace, count)
+    announce(
+        f"quality: waits for people. Fill in {path} (low, median or high; the faces are in {path.parent / 'sheets'}), then "
+        f"type the same command with --set 'quality_labels=[{path}]'"
+    )
+    return drawn
 
 
 def _made_with(workspace: Workspace, name: str, wanted: Settings) -> bool:
     """Whether the record of a stage has the wanted settings; where it runs does not count."""
     made = dict((workspace.record(name) or {}).get("settings", {}))
+    with suppress(ValidationError):  # a record of an older version: a setting it did not know was as the default says
+        made = type(wanted).model_validate(made).model_dump(mode="json") if made else made
     asked = wanted.model_dump(mode="json")
     return {**made, "launch": None} == {**asked, "launch": None}
 
@@ -111,6 +150,7 @@ def _steps(workspace: Workspace, settings: PipelineSettings, progress: bool) -> 
     from classifiers.ensemble import EnsembleSettings
     from classifiers.quality import QualitySettings
     from classifiers.sfn import SfnSettings, train_sfn
+    from sga.evaluation import EvaluationSettings, evaluate
     from sga.export.model import ExportSettings, export
     from sga.quality import labels_taken_in, tune_judge
     from sga.training import GanSettings
@@ -128,18 +168,63 @@ def _steps(workspace: Workspace, settings: PipelineSettings, progress: bool) -> 
     quality = load_settings(QualitySettings, "quality", settings.quality, changed.get("quality", ()))
     exported = load_settings(ExportSettings, "export", settings.export, changed.get("model", ()))
     labels = [Path(path) for path in settings.quality_labels]
-    return {
+    judge = _stage(
+        workspace,
+        "quality",
+        quality,
+        lambda: tune_judge(workspace, quality, labels, progress=progress),
+        lambda: labels_taken_in(workspace, labels),
+    )
+    steps = {
         "faces": _faces(workspace, settings),
-        "ensemble": Step(ensemble, lambda: complete(workspace, ensemble, progress=progress)),
-        "sfn": Step(sfn, lambda: train_sfn(workspace, sfn, progress=progress)),
-        "gan": Step(gan, lambda: _train(workspace, gan, progress)),
-        "quality": Step(
-            quality,
-            lambda: tune_judge(workspace, quality, labels, progress=progress),
-            lambda: labels_taken_in(workspace, labels),
-        ),
-        "model": Step(exported, lambda: export(workspace, exported)),
+        "ensemble": _stage(workspace, "ensemble", ensemble, lambda: complete(workspace, ensemble, progress=progress)),
+        "sfn": _stage(workspace, "sfn", sfn, lambda: train_sfn(workspace, sfn, progress=progress)),
+        "gan": _stage(workspace, "gan", gan, lambda: _train(workspace, gan, progress)),
+        "quality": judge,
+        "model": _stage(workspace, "model", exported, lambda: export(workspace, exported)),
     }
+    if settings.evaluation is not None:
+        measured = load_settings(EvaluationSettings, "evaluation", settings.evaluation, changed.get("evaluation", ()))
+        steps["evaluation"] = Step(
+            "evaluate", lambda: _evaluated(workspace, measured), lambda: evaluate(workspace, measured, progress=progress)
+        )
+    return steps
+
+
+def _stage(
+    workspace: Workspace,
+    name: str,
+    settings: Settings,
+    do: Callable[[], object],
+    taken_in: Callable[[], bool] = lambda: True,
+) -> Step:
+    """A stage of the workspace. taken_in: whether it has taken in the files that the run names."""
+
+    def done() -> bool:
+        return workspace.state(name) == "done" and _made_with(workspace, name, settings) and taken_in()
+
+    return Step(STAGES[name].command, done, do)
+
+
+def _evaluated(workspace: Workspace, settings: EvaluationSettings) -> bool:
+    """Whether the report is there, with these settings, of the generator, the model folder and the labels that are here now."""
+    from sga.evaluation import evaluation_folder
+
+    path, weights = evaluation_folder(workspace) / "report.json", workspace.folder("gan") / "generator.safetensors"
+    if not path.is_file() or not weights.is_file():
+        return False
+    facts = read_json(path)["facts"]
+    with suppress(ValidationError):
+        made = type(settings).model_validate(facts["settings"])
+        model, here = facts["model"] or {}, workspace.record("model") or {}
+        asked = settings.model_copy(update={"inception_weights": made.inception_weights, "launch": made.launch})
+        return (
+            made == asked
+            and facts["generator"]["hash"] == hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
+            and model.get("hash") == here.get("output")
+            and facts["real"]["labels"] == table_fingerprint(workspace.table(), completed=True)
+        )
+    return False
 
 
 def _faces(workspace: Workspace, settings: PipelineSettings) -> Step:
@@ -149,7 +234,9 @@ def _faces(workspace: Workspace, settings: PipelineSettings) -> Step:
     paths = [Path(path) for path in settings.paths]
     labels = [Path(path) for path in ([settings.labels] if isinstance(settings.labels, str) else settings.labels)]
     if settings.samples is None:
-        return Step(
+        return _stage(
+            workspace,
+            "faces",
             wanted,
             lambda: ingest(paths, workspace.root, wanted, labels),
             lambda: paths_taken_in(workspace, paths) and labels_taken_in(workspace, labels),
@@ -163,7 +250,10 @@ def _faces(workspace: Workspace, settings: PipelineSettings) -> Step:
         report = write_samples(drawn, folder)
         ingest([report.faces], workspace.root, wanted, report.labels)
 
-    return Step(wanted, draw, lambda: paths_taken_in(workspace, [folder / "faces"]) and (folder / "samples.json").is_file())
+    def taken_in() -> bool:
+        return paths_taken_in(workspace, [folder / "faces"]) and (folder / "samples.json").is_file()
+
+    return _stage(workspace, "faces", wanted, draw, taken_in)
 
 
 def _samples_folder(workspace: Workspace) -> Path:
@@ -189,7 +279,8 @@ def _check_samples(folder: Path, wanted: Settings, workspace: Workspace) -> None
 
 
 def _train(workspace: Workspace, settings: GanSettings, progress: bool) -> None:
+    from classifiers.runtime import Stopped
     from sga.training import train
 
     if not train(workspace, settings, progress=progress).finished:
-        raise KeyboardInterrupt
+        raise Stopped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from sga.quality_asked import take_in_answers
 from sga.quality_faces import Key, generator_of
 from sga.quality_labels import Label, gather, put_aside, read_labels, write_labels
 
-__all__ = ["Drawn", "draft_model", "draw_faces", "draw_for_labels", "labels_taken_in", "tune_judge"]
+__all__ = ["Drawn", "ask_for_labels", "draft_model", "draw_faces", "draw_for_labels", "labels_taken_in", "tune_judge"]
 
 _SHEET = 49
 _FRESH = 512
@@ -68,7 +69,7 @@ def draw_for_labels(workspace: Workspace, count: int, seed: int) -> Drawn:
         raise InputError(f"Expected a count of at least 1, found {count}. Type, for example: --count 400")
     model = draft_model(workspace)
     folder = workspace.folder("quality")
-    path = folder / f"to-label-{seed}.csv"
+    path = _to_label(workspace, seed)
     made, schema = generator_of(workspace), workspace.table().schema
     if path.is_file() and any(label.level for faces in read_labels(path, schema, made).values() for label in faces.values()):
         raise InputError(f"Expected no labels in {path} yet, found some. Type another --seed, and label those faces too.")
@@ -84,6 +85,23 @@ def draw_for_labels(workspace: Workspace, count: int, seed: int) -> Drawn:
             temporary.write_bytes(contact_sheet(cells, 2 * model.size))
         sheets.append(sheet)
     return Drawn(path, sheets, count)
+
+
+def ask_for_labels(workspace: Workspace, count: int) -> tuple[Path, bool]:
+    """A CSV for people to fill in, of faces of the generator that is here now: the one that is there, or a new one of `count`
+    faces under the first free seed. And whether it is new."""
+    made, schema = generator_of(workspace), workspace.table().schema
+    for seed in itertools.count():
+        path = _to_label(workspace, seed)
+        if not path.is_file():
+            return draw_for_labels(workspace, count, seed).csv, True
+        if made in read_labels(path, schema, made):
+            return path, False
+    raise AssertionError  # the seeds do not end
+
+
+def _to_label(workspace: Workspace, seed: int) -> Path:
+    return workspace.folder("quality") / f"to-label-{seed}.csv"
 
 
 def tune_judge(workspace: Workspace, settings: QualitySettings, labels: list[Path], *, progress: bool = True) -> QualityReport:

@@ -19,15 +19,19 @@ from configs.settings import Settings
 from labeling.samples import SampleSettings
 from labeling.schema import Schema
 from sga.cli.main import main
+from sga.evaluation.settings import EvaluationSettings
 from sga.export.model import ExportSettings
+from sga.ladder import LadderSettings
 from sga.pipeline import PipelineSettings, _steps
 from sga.training import GanSettings
 
 CLASSES: dict[str, type[Settings]] = {
     "attributes": Schema,
     "ensemble": EnsembleSettings,
+    "evaluation": EvaluationSettings,
     "export": ExportSettings,
     "gan": GanSettings,
+    "ladder": LadderSettings,
     "oracle": OracleSettings,
     "quality": QualitySettings,
     "run": PipelineSettings,
@@ -36,8 +40,10 @@ CLASSES: dict[str, type[Settings]] = {
 }
 COMMANDS = {
     "ensemble": ("complete", "--preset"),
+    "evaluation": ("evaluate", "--preset"),
     "export": ("export", "--preset"),
     "gan": ("train", "--preset"),
+    "ladder": ("ladder", "--preset"),
     "oracle": ("label", "simulate", "--preset"),
     "quality": ("quality", "tune", "--preset"),
     "run": ("run",),
@@ -76,8 +82,10 @@ def test_a_dry_run_prints_a_preset_of_ones_own(stage: str, name: str, tmp_path: 
 def test_set_reaches_the_settings(stage: str) -> None:
     key, value = {
         "ensemble": ("fit.batch", 8),
+        "evaluation": ("referee.fit.batch", 8),
         "export": ("max_attempts", 5),
         "gan": ("weights.gender", 0.7),
+        "ladder": ("points", 4),
         "oracle": ("features.fit.batch", 8),
         "quality": ("folds", 3),
         "run": ("labels", "labels.csv"),
@@ -122,7 +130,8 @@ def test_a_run_reads_all_of_its_presets_before_it_begins(name: str, tmp_path: Pa
     wanted = load_settings(PipelineSettings, "run", name)
     if wanted.samples is None and not wanted.paths:
         wanted = wanted.model_copy(update={"paths": ["faces"]})
-    assert list(_steps(space, wanted, progress=False)) == list(STAGES)
+    last = [] if wanted.evaluation is None else ["evaluation"]
+    assert list(_steps(space, wanted, progress=False)) == [*STAGES, *last]
     for change, message in (
         ({"gan": "smok"}, "Did you mean smoke"),
         ({"export": "defaul"}, "Did you mean default"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import torch
 from configs.errors import WorkspaceError
 from configs.files import atomic_path
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+__all__ = ["load_checkpoint", "restore_optimizer", "save_checkpoint"]
+
+_OURS = ("lr", "fused", "foreach", "capturable")
 
 
 def save_checkpoint(path: str | Path, state: dict[str, Any]) -> None:
@@ -43,3 +46,11 @@ def load_checkpoint(path: str | Path) -> dict[str, Any] | None:
     if not isinstance(state, dict):
         raise WorkspaceError(f"Expected a checkpoint at {path}, found a {type(state).__name__}. Remove it to start anew.")
     return state
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, stored: Mapping[str, Any]) -> None:
+    """Take over the moments of a stored state dict. How the step is computed is this machine's choice, whichever began the
+    run; and the rate is the caller's, anew in every step."""
+    ours = [{name: group[name] for name in _OURS} for group in optimizer.param_groups]
+    groups = [{**group, **own} for group, own in zip(stored["param_groups"], ours, strict=True)]
+    optimizer.load_state_dict({"state": stored["state"], "param_groups": groups})

@@ -17,7 +17,9 @@ from configs.settings import Settings
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-__all__ = ["LaunchSettings", "autocast_precision", "launch"]
+__all__ = ["LaunchSettings", "autocast_precision", "launch", "reads_terms"]
+
+_READ_STEPS = 20
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
@@ -32,6 +34,8 @@ class LaunchSettings(Settings):
         "auto", description="auto = bf16 where the hardware multiplies it natively"
     )
     threads: int | None = Field(None, ge=1, description="CPU threads of torch; None = torch's own choice")
+    compile: bool = Field(False, description="torch.compile of the GAN's networks; needs a C++ compiler, on a GPU Triton too")
+    graphs: bool = Field(False, description="record the GAN's steps as CUDA graphs; nothing changes where there is no GPU")
 
 
 def _cpu_multiplies_bf16() -> bool:
@@ -49,6 +53,11 @@ def autocast_precision(settings: LaunchSettings, accelerator: str) -> Literal["3
         return "bf16-mixed"
     native = _cpu_multiplies_bf16() if accelerator == "cpu" else torch.cuda.is_bf16_supported()
     return "bf16-mixed" if native else "32-true"
+
+
+def reads_terms(device: torch.device, step: int) -> bool:
+    """Whether the host reads the losses of a step, by its number: on a GPU seldom, for the host waits while it does."""
+    return device.type != "cuda" or step % _READ_STEPS == 0
 
 
 def _keep_freed_memory() -> None:
@@ -82,6 +91,7 @@ def launch(settings: LaunchSettings) -> Fabric:
         torch.set_num_threads(settings.threads)
     os.environ.setdefault("TQDM_DISABLE", "1")
     torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = accelerator == "cuda"  # every step has the same shapes
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*not available.*")
         fabric = Fabric(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -15,12 +16,20 @@ def _generator(*position: int | str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
+@lru_cache(maxsize=2)  # the steps of an epoch share its order; a batch reaches into the next one
+def _epoch(rows: int, seed: int, epoch: int) -> np.ndarray:
+    """(rows,) int64, not to be written to."""
+    order = _generator("order", seed, epoch).permutation(rows)
+    order.flags.writeable = False
+    return order
+
+
 def batch_rows(rows: int, seed: int, seen: int, batch: int) -> np.ndarray:
     """(batch,) int64 rows in [0, rows) at position `seen` of an endless series of permutations, one an epoch."""
     picked: list[np.ndarray] = []
     while batch > 0:
         epoch, start = divmod(seen, rows)
-        part = _generator("order", seed, epoch).permutation(rows)[start : start + batch]
+        part = _epoch(rows, seed, epoch)[start : start + batch]
         picked.append(part)
         seen, batch = seen + len(part), batch - len(part)
     return np.concatenate(picked)

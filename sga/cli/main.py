@@ -63,6 +63,8 @@ class RootGroup(LazyGroup):
         "sfn": ("sga.cli.sfn", "sfn", "Train the style feature network."),
         "train": ("sga.cli.train", "train", "Train the generator."),
         "quality": QualityGroup,
+        "evaluate": ("sga.cli.evaluate", "evaluate", "Measure how good the generated faces are."),
+        "ladder": ("sga.cli.ladder", "ladder", "Compare recipes of the generator at equal time."),
         "export": ("sga.cli.export", "export", "Write the model folder that drawing needs."),
         "run": ("sga.cli.run", "run", "Run all stages from one YAML."),
         "status": ("sga.cli.status", "status", "Show which stages are done, stale or missing."),

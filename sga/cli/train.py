@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sga.cli.options import DEFAULT_WORKSPACE, DryRun, Overrides, WorkspaceOption, show_settings
+from sga.cli.options import DEFAULT_WORKSPACE, DryRun, Overrides, StopAfter, WorkspaceOption, show_settings, stopping
 
 __all__ = ["train"]
 
@@ -18,7 +18,7 @@ def train(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="Preset of the GAN (sga96, ga96, sga96-cpu, smoke) or a YAML file.",
+            help="Preset of the GAN (sga96, ga96, moe128, dcgan128, sga96-cpu, smoke …) or a YAML file.",
             show_default="sga96 where a GPU is found, else sga96-cpu",
         ),
     ] = None,
@@ -26,9 +26,11 @@ def train(
     accept_changes: Annotated[
         bool, typer.Option("--accept-changes", help="Go on though settings or faces are not those the run began with.")
     ] = False,
+    stop_after: StopAfter = None,
     dry_run: DryRun = False,
 ) -> None:
     """Train the generator. The same command again goes on where it stopped."""
+    from classifiers.runtime import Stopped
     from configs import load_settings
     from labeling.workspace import Workspace
     from sga.training import GanSettings
@@ -41,12 +43,11 @@ def train(
     if dry_run:
         show_settings(settings)
         return
-    result = stage(Workspace(workspace), settings, accept_changes=accept_changes)
-    if not result.finished:
-        typer.echo(
-            f"Stopped at {result.images} of {settings.images} images and saved. Type the same command to go on.", err=True
-        )
-        raise typer.Exit(130)
+    with stopping(stop_after):
+        result = stage(Workspace(workspace), settings, accept_changes=accept_changes)
+        if not result.finished:
+            typer.echo(f"Seen so far: {result.images} of {settings.images} images.", err=True)
+            raise Stopped
     typer.echo(f"Trained on {result.images} images: {result.folder}. Next: sga quality draw --workspace {workspace}")
 
 

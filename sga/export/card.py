@@ -14,7 +14,7 @@ def model_card(spec: dict[str, Any], data: str, notes: str) -> str:
     lines = [
         f"# {spec['name']}",
         "",
-        f"Anime faces at {spec['size']}×{spec['size']} px by gender and style, with their judge.",
+        f"Anime faces at {spec['size']}×{spec['size']} px by gender and {_condition(spec)}, with their judge.",
         "",
     ]
     if data:
@@ -29,6 +29,10 @@ def model_card(spec: dict[str, Any], data: str, notes: str) -> str:
     if notes:
         lines += ["## Known failures and remarks", "", notes.strip(), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _condition(spec: dict[str, Any]) -> str:
+    return "tags" if spec.get("style_source") == "tags" else "style"
 
 
 def _gender(spec: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from classifiers.sfn import StyleFeatureNetwork, load_sfn
-from configs.errors import InputError
+from configs.errors import ConfigError, InputError
 from configs.files import atomic_path, atomic_write_text, explain_os_error, read_json
 from configs.settings import Settings
 from labeling.schema import Schema
@@ -21,6 +21,7 @@ from sga.export.card import model_card
 from sga.export.graphs import export_generator, export_judge
 from sga.export.provenance import generator_faces, provenance
 from sga.model_folder import OPTIONAL, REQUIRED, ModelFolder, seal_model_folder
+from sga.tags import tag_vectors
 from sga.training.snapshot import load_generator
 
 __all__ = ["QUALITY_LABELS", "ExportSettings", "build_model_folder", "export", "files_beside"]
@@ -40,7 +41,9 @@ class ExportSettings(Settings):
     max_attempts: int = Field(32, ge=1, description="draws a face may take unless told otherwise")
     micro_batch: int = Field(8, ge=1, le=256, description="rows of every pass through the networks")
     most_styles: int = Field(20_000, ge=1, description="styles of real faces that are kept, evenly over the training faces")
-    style_prior: Literal["empirical", "truncated_normal"] | None = Field(None, description="None = as in training")
+    style_prior: Literal["empirical", "truncated_normal"] | None = Field(
+        None, description="None = as in training; of tags always empirical"
+    )
     licence: str = Field("", description="licence note, written into every picture")
     data: str = Field("", description="what the faces are and under which terms, for card.md")
     notes: str = Field("", description="known failures and remarks, for card.md")
@@ -57,9 +60,11 @@ def export(workspace: Workspace, settings: ExportSettings, out: Path | None = No
     Raises:
         WorkspaceError: a stage is missing, or made from another one than is here now.
         InputError: `out` holds something else than a model folder.
+        ConfigError: tags are to be drawn as if they were style features.
     """
     workspace.require("gan")
     workspace.require("quality")
+    _sampling(read_json(workspace.folder("gan") / "generator.json")["settings"], settings)  # refused before any work is done
     network, _, _ = load_sfn(workspace.folder("quality") / "judge.safetensors")
     thresholds, metrics = _thresholds(workspace, settings), _metrics(workspace)
     own = workspace.folder("model")
@@ -144,6 +149,7 @@ def build_model_folder(
     """Write a model folder around any judge: the tuned one for `sga export`, the plain SFN for faces that are to be
     labelled."""
     described = read_json(workspace.folder("gan") / "generator.json")
+    sampling = _sampling(described["settings"], settings)
     generator = load_generator(workspace.folder("gan"))
     trained, arguments = described["settings"], described["arguments"]
     schema = Schema.from_json(json.dumps(described["schema"]))
@@ -152,7 +158,8 @@ def build_model_folder(
         (out / old).unlink(missing_ok=True)
     export_generator(out / "generator.onnx", generator, arguments["noise_size"], arguments["style_size"])
     export_judge(out / "judge.onnx", judge, schema, arguments["size"])
-    _write_styles(workspace, out / "styles.npz", arguments["style_size"], settings.most_styles)
+    tags = sampling["style_source"] == "tags"
+    _write_styles(workspace, out / "styles.npz", arguments["style_size"], settings.most_styles, tags=tags)
     if not (out / "card.md").is_file():
         atomic_write_text(out / "card.md", f"# {settings.name}\n")
     spec = {
@@ -161,7 +168,7 @@ def build_model_folder(
         "size": arguments["size"],
         "noise_size": arguments["noise_size"],
         "style_size": arguments["style_size"],
-        "style_prior": settings.style_prior or trained["style_prior"],
+        **sampling,
         "style_jitter": trained["style_jitter"],
         "thresholds": thresholds,
         "defaults": {"max_attempts": settings.max_attempts},
@@ -173,18 +180,41 @@ def build_model_folder(
     return seal_model_folder(out, spec)
 
 
-def _write_styles(workspace: Workspace, path: Path, style_size: int, most: int) -> None:
+def _sampling(trained: dict[str, Any], settings: ExportSettings) -> dict[str, str]:
+    """style_source and style_prior of the model. Tags are those of real faces, also after uniform ones (Jin et al., 5.2).
+
+    trained: settings of the training; one of an older version does not name its source, which was the features.
+    """
+    source = trained.get("style_source", "features")
+    if source == "features":
+        return {"style_source": source, "style_prior": settings.style_prior or trained["style_prior"]}
+    if settings.style_prior == "truncated_normal":
+        raise ConfigError(
+            "Expected style_prior empirical for a generator that was trained on tags, -1 or 1, found truncated_normal. "
+            "Type: sga export --set style_prior=empirical"
+        )
+    return {"style_source": source, "style_prior": "empirical"}
+
+
+def _write_styles(workspace: Workspace, path: Path, style_size: int, most: int, *, tags: bool) -> None:
     table = generator_faces(workspace)  # it met the styles of these alone
-    with np.load(workspace.folder("sfn") / "styles.npz", allow_pickle=False) as stored:
-        row_of = {face: row for row, face in enumerate(stored["face"].tolist())}
-        style = stored["style"]
+    if tags:
+        table = table.select((tag_vectors(table)[0] != 0).all(axis=1))  # what is drawn must say something of each tag
     rows = np.linspace(0, len(table) - 1, min(most, len(table))).astype(np.int64)
     kept = table.select(rows)
     arrays: dict[str, Any] = {a.name: kept.codes(a.name).astype(np.int8) for a in table.schema if a.role != "quality"}
     if style_size:
-        arrays["style"] = style[[row_of[face] for face in kept.faces]].astype(np.float16)
+        arrays["style"] = (tag_vectors(kept)[0] if tags else _features(workspace, kept.faces)).astype(np.float16)
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
         np.savez_compressed(handle, **arrays)
+
+
+def _features(workspace: Workspace, faces: np.ndarray) -> np.ndarray:
+    """(n, style_size): the style features of faces."""
+    with np.load(workspace.folder("sfn") / "styles.npz", allow_pickle=False) as stored:
+        row_of = {face: row for row, face in enumerate(stored["face"].tolist())}
+        style: np.ndarray = stored["style"]
+    return style[[row_of[face] for face in faces]]
 
 
 def _metrics(workspace: Workspace) -> dict[str, Any]:

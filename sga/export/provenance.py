@@ -16,7 +16,7 @@ from labeling.workspace import Workspace
 from sga.training.data import load_training_faces, training_rows
 from sga.training.settings import GanSettings
 
-__all__ = ["generator_faces", "provenance"]
+__all__ = ["chosen_rows", "generator_faces", "provenance"]
 
 
 def generator_faces(workspace: Workspace) -> LabelTable:
@@ -27,18 +27,34 @@ def generator_faces(workspace: Workspace) -> LabelTable:
     """
     table = workspace.table()
     table = table.select(training_rows(table))
-    selection = workspace.folder("gan") / "selection.npz"
     settings = read_json(workspace.folder("gan") / "generator.json")["settings"]
-    if settings.get("selection", 1) < 1 and selection.is_file():
-        with np.load(selection, allow_pickle=False) as stored:
-            rows, among = stored["rows"], str(stored["faces"])
-        if load_training_faces(workspace, GanSettings.model_validate(settings)).fingerprint() != among:
+    if settings.get("cleaning", 0) > 0 or settings.get("selection", 1) < 1:
+        table = table.select(chosen_rows(workspace, GanSettings.model_validate(settings)))
+    return table
+
+
+def chosen_rows(workspace: Workspace, settings: GanSettings, folder: Path | None = None) -> np.ndarray:
+    """(k,) int64 rows of the training faces that cleaning and then selection kept. folder: of the run; None = the workspace's.
+
+    Raises:
+        WorkspaceError: training chose among other faces than those that are here now.
+    """
+    folder = workspace.folder("gan") if folder is None else folder
+    faces = load_training_faces(workspace, settings)
+    rows = np.arange(len(faces))
+    for choice, asked in (("cleaning", settings.cleaning > 0), ("selection", settings.selection < 1)):
+        path = folder / f"{choice}.npz"
+        if not asked or not path.is_file():
+            continue
+        with np.load(path, allow_pickle=False) as stored:
+            kept, among = stored["rows"], str(stored["faces"])
+        if faces.fingerprint() != among:
             raise WorkspaceError(
-                f"Expected the faces among which the generator's training chose in {selection}, found other faces, labels or "
+                f"Expected the faces among which the generator's training chose in {path}, found other faces, labels or "
                 f"splits now. Train on these: sga train --workspace {workspace.root}"
             )
-        table = table.select(rows)
-    return table
+        rows, faces = rows[kept], faces.select(kept)
+    return rows
 
 
 def provenance(workspace: Workspace) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Conditions:
 class Latents:
     """All that the generator reads, and hence all that decides a face.
 
-    noise: (noise_size,) float32; gender: code; style: (style_size,) float32, standardised.
+    noise: (noise_size,) float32; gender: code; style: (style_size,) float32, standardised features, or tags of -1 and 1.
     """
 
     noise: np.ndarray

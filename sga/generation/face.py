@@ -29,7 +29,8 @@ class Verdict:
     """What the judge says of n pictures.
 
     probabilities: by attribute, (n, values) float32 for an exclusive one, (n,) for an independent one, in [0, 1];
-    style: (n, style_size) float32, standardised; quality: (n,) float32 in [0, 1]; gender: n names, the most probable.
+    style: (n, features) float32, standardised, also where the generator reads tags; quality: (n,) float32 in [0, 1]; gender: n
+    names, the most probable.
     """
 
     probabilities: dict[str, np.ndarray]
@@ -45,7 +46,7 @@ class Verdict:
 class Face:
     """A face and how it came about.
 
-    image: (size, size, 3) uint8 RGB; gender: the asked value; style: (style_size,) float32 it was drawn from, standardised;
+    image: (size, size, 3) uint8 RGB; gender: the asked value; style: (style_size,) float32 it was drawn from;
     quality: the judge's, in [0, 1]; probabilities: the judge's, by attribute; failed: names of the attributes by which the
     judge turns it down, none of an accepted face; seed: None for an avatar; index: its number under that seed; attempt: the
     one taken, from 0; attempts: how many were judged; identity: digest of an avatar's ID.

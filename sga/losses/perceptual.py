@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +11,16 @@ from torch.nn import functional as F
 
 from classifiers.backbones import Backbone
 
-__all__ = ["Perception"]
+__all__ = ["Perception", "feature_maps"]
+
+
+def feature_maps(backbone: Backbone, images: Tensor, layers: Sequence[int]) -> list[Tensor]:
+    """The backbone's maps (n, channels, h, w) at `layers`, ascending, 0 the first, of (n, 3, h, w) images in [-1, 1]; what is
+    behind the last of them is not computed."""
+    network: Any = backbone.network  # timm's, which alone has this method
+    x = (images - backbone.mean) / backbone.std
+    maps: list[Tensor] = network.forward_intermediates(x, indices=list(layers), stop_early=True, intermediates_only=True)
+    return maps
 
 
 class Perception(nn.Module):
@@ -24,9 +34,7 @@ class Perception(nn.Module):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Feature maps of (n, 3, h, w) images in [-1, 1], unit length along the channels."""
-        x = (images - self.backbone.mean) / self.backbone.std
-        network: Any = self.backbone.network  # timm's, which alone has this method
-        maps = network.forward_intermediates(x, indices=list(range(self.layers)), stop_early=True, intermediates_only=True)
+        maps = feature_maps(self.backbone, images, range(self.layers))
         return [F.normalize(m.float(), dim=1) for m in maps]
 
     def forward(self, drawn: Tensor, real: Tensor) -> Tensor:

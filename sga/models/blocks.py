@@ -54,7 +54,7 @@ class Upsample(nn.Module):
 def initialise(network: nn.Module) -> None:
     """Weights of convolutions and linear layers from N(0, 0.02), biases 0 (Jin et al., 5.1.1)."""
     for module in network.modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             nn.init.normal_(module.weight, std=0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

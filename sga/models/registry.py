@@ -11,7 +11,14 @@ from torch import nn
 
 from configs.errors import ConfigError
 
-__all__ = ["check_arguments", "make_network", "network_names", "register_discriminator", "register_generator"]
+__all__ = [
+    "check_arguments",
+    "make_network",
+    "network_names",
+    "reads_features",
+    "register_discriminator",
+    "register_generator",
+]
 
 Kind = Literal["generator", "discriminator"]
 Maker = TypeVar("Maker", bound=Callable[..., nn.Module])
@@ -25,7 +32,11 @@ def register_generator(maker: Maker) -> Maker:
 
 
 def register_discriminator(maker: Maker) -> Maker:
-    """Register a function (size, style_size, …) → network with forward(images) → DiscriminatorOutput under its name."""
+    """Register a function (size, style_size, …) → network with forward(images) → DiscriminatorOutput under its name.
+
+    A network with a true attribute `reads_condition` is called with (images, condition); one whose function takes `features` is
+    made with the workspace's frozen feature network.
+    """
     _MAKERS["discriminator"][maker.__name__] = maker
     return maker
 
@@ -33,6 +44,11 @@ def register_discriminator(maker: Maker) -> Maker:
 def network_names(kind: Kind) -> list[str]:
     """Registered names, sorted."""
     return sorted(_MAKERS[kind])
+
+
+def reads_features(kind: Kind, name: str) -> bool:
+    """Whether the network of that name is made with a `FrozenFeatures`."""
+    return "features" in inspect.signature(_MAKERS[kind][name]).parameters
 
 
 def check_arguments(kind: Kind, name: str, arguments: Mapping[str, Any]) -> None:

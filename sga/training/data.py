@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from classifiers.data import Pictures, load_pixels, to_tensor
+from classifiers.data import Pictures, load_pixels, to_device, to_tensor
 from classifiers.runtime import batch_rows, weighted_rows
-from configs.errors import ConfigError, WorkspaceError
+from configs.errors import ConfigError, InputError, WorkspaceError
 from labeling.provenance import MISSING_CODE, Source
 from labeling.schema import Schema
 from labeling.table import LabelTable
 from labeling.workspace import Workspace, fingerprint
+from sga.tags import tag_columns, tag_count, tag_vectors
+from sga.training.label_noise import gender_doubt
 
 if TYPE_CHECKING:
     from sga.training.settings import GanSettings
@@ -25,43 +27,68 @@ __all__ = ["RealBatch", "TrainingFaces", "load_training_faces", "step_rows", "tr
 
 @dataclass(frozen=True)
 class RealBatch:
-    """images (n, 3, size, size) float32 in [-1, 1], gender (n,) int64 (-1 unknown), weight (n,), style (n, style_size)."""
+    """images (n, 3, size, size) float32 in [-1, 1], gender (n,) int64 (-1 unknown), weight (n,), style (n, style_size).
+
+    style_weight: of tags (n, style_size) in [0, 1], 0 where unknown; None = features, all of them known. gender_doubt: (n, 2)
+    as `sga.training.label_noise` reads it; None = labels are taken at their word.
+    """
 
     images: Tensor
     gender: Tensor
     weight: Tensor
     style: Tensor
+    style_weight: Tensor | None = None
+    gender_doubt: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class TrainingFaces:
     """images uint8 (n, size, size, 3), may be memory-mapped; gender int64 (n,), -1 unknown; gender_weight float32 (n,), 0 where
-    unknown; style float32 (n, style_size), standardised; schema: of the label table they come from."""
+    unknown; style float32 (n, style_size): features, standardised, or tags as `sga.tags.tag_vectors` makes them; schema: of the
+    label table they come from; style_weight: of tags, float32 (n, style_size), None = features; gender_doubt: float32 (n, 2),
+    None = labels are taken at their word (see `RealBatch`)."""
 
     images: np.ndarray | Pictures
     gender: np.ndarray
     gender_weight: np.ndarray
     style: np.ndarray
     schema: Schema
+    style_weight: np.ndarray | None = None
+    gender_doubt: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def select(self, rows: np.ndarray) -> TrainingFaces:
         """The faces at (k,) int64 `rows`."""
+        weight, doubt = (None if part is None else part[rows] for part in (self.style_weight, self.gender_doubt))
         pictures = Pictures(self.images, rows=rows)
-        return TrainingFaces(pictures, self.gender[rows], self.gender_weight[rows], self.style[rows], self.schema)
+        return TrainingFaces(
+            pictures, self.gender[rows], self.gender_weight[rows], self.style[rows], self.schema, weight, doubt
+        )
 
     def fingerprint(self) -> str:
         """Names the number and size of the faces, their labels and styles: all of the data but the pixels."""
-        labels = (part.tobytes().hex() for part in (self.gender, self.gender_weight, self.style))
+        parts = (self.gender, self.gender_weight, self.style, self.style_weight, self.gender_doubt)
+        labels = (part.tobytes().hex() for part in parts if part is not None)
         return fingerprint(self.images.shape, *labels)
 
     def batch(self, rows: np.ndarray, device: torch.device) -> RealBatch:
         """The faces at `rows` on `device`."""
         order = np.sort(rows)  # ascending reads suit a memory map; a batch has no order
-        parts = (torch.from_numpy(part[order]).to(device) for part in (self.gender, self.gender_weight, self.style))
-        return RealBatch(to_tensor(self.images[order], device), *parts)
+        labels = {name: to_device(part[order], device) for name, part in self.labels().items()}
+        return RealBatch(to_tensor(self.images[order], device), **labels)
+
+    def labels(self) -> dict[str, np.ndarray]:
+        """What a `RealBatch` has beside the images, of all faces, by its field's name."""
+        parts = {
+            "gender": self.gender,
+            "weight": self.gender_weight,
+            "style": self.style,
+            "style_weight": self.style_weight,
+            "gender_doubt": self.gender_doubt,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
 
     def sampling(self, balance: float) -> np.ndarray | None:
         """(n,) float64 running sum of sampling weights, None = every face once an epoch.
@@ -95,11 +122,13 @@ def training_rows(table: LabelTable) -> np.ndarray:
 
 
 def load_training_faces(workspace: Workspace, settings: GanSettings) -> TrainingFaces:
-    """The `training_rows` of a workspace whose style feature network is done.
+    """The `training_rows` of a workspace whose style feature network is done, with features or tags as their style.
 
     Raises:
-        WorkspaceError: a stage before is not done, styles do not belong to the faces, or sizes disagree with the settings.
-        ConfigError: the schema has no gender with two values.
+        WorkspaceError: a stage before is not done, styles do not belong to the faces, sizes disagree with the settings, or what
+            `label_noise` reads cannot be read.
+        ConfigError: the schema has no gender with two values, or no tags where `style_source` asks for them.
+        InputError: tags are asked for, and no face has all of its own.
     """
     workspace.require("sfn")
     table = workspace.table()
@@ -111,9 +140,12 @@ def load_training_faces(workspace: Workspace, settings: GanSettings) -> Training
             f"Expected faces of {settings.size} px, found {images.shape[1]} px in {workspace.root}. "
             f"Type: --set size={images.shape[1]}"
         )
-    gender, weight = _gender(table, settings.completed_weight)
+    gender, weight = _gender(table, settings.completed_weight if settings.label_noise == "weight" else 1.0)
+    doubt = None if settings.label_noise == "weight" else gender_doubt(workspace, table, settings.label_noise)
+    if settings.style_source == "tags":
+        return TrainingFaces(images, gender, weight, *_tags(workspace, table, settings), gender_doubt=doubt)
     style = _styles(workspace, table.faces, settings.style_size)
-    return TrainingFaces(images, gender, weight, style, table.schema)
+    return TrainingFaces(images, gender, weight, style, table.schema, gender_doubt=doubt)
 
 
 def _gender(table: LabelTable, completed_weight: float) -> tuple[np.ndarray, np.ndarray]:
@@ -127,6 +159,30 @@ def _gender(table: LabelTable, completed_weight: float) -> tuple[np.ndarray, np.
     codes, sources = table.codes(name), table.sources(name)
     weight = np.where(sources >= Source.ORIGINAL, 1.0, completed_weight) * (codes != MISSING_CODE)
     return codes, weight.astype(np.float32)
+
+
+def _tags(workspace: Workspace, table: LabelTable, settings: GanSettings) -> tuple[np.ndarray, Schema, np.ndarray]:
+    """Tag vectors, the schema that orders them, and their weights."""
+    count = tag_count(table.schema)
+    if count == 0:
+        raise ConfigError(
+            f"Expected attributes of role style in schema {table.schema.name} for style_source tags, found none. "
+            "Use a schema such as moe34, or --set style_source=features"
+        )
+    if count != settings.style_size:
+        raise WorkspaceError(
+            f"Expected style_size to be the number of tags of schema {table.schema.name}, {count}, "
+            f"found {settings.style_size}. Type: --set style_size={count}"
+        )
+    tags, weight = tag_vectors(table, settings.completed_weight)
+    if not (tags != 0).all(axis=1).any():
+        missing = [name for name, columns in tag_columns(table.schema).items() if not tags[:, columns].any()]
+        unlabelled = f" (nothing is known of {', '.join(missing)})" if missing else ""
+        raise InputError(
+            f"Expected faces of which every tag is known, found none in {workspace.root}{unlabelled}. "
+            f"Label some, and complete the rest: sga complete --workspace {workspace.root}"
+        )
+    return tags, table.schema, weight
 
 
 def _styles(workspace: Workspace, faces: np.ndarray, style_size: int) -> np.ndarray:

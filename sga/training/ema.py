@@ -17,7 +17,9 @@ def update_average(average: nn.Module, network: nn.Module, *, batch: int, seen: 
     """
     half_life = min(half_life, seen * ramp)
     keep = 0.5 ** (batch / half_life) if half_life > 0 else 0.0
-    for kept, new in zip(average.parameters(), network.parameters(), strict=True):
-        kept.lerp_(new, 1 - keep)
-    for held, buffer in zip(average.buffers(), network.buffers(), strict=True):
-        held.copy_(buffer)
+    kept: list[torch.Tensor] = list(average.parameters())
+    new: list[torch.Tensor] = list(network.parameters())
+    torch._foreach_lerp_(kept, new, 1 - keep)  # a few launches on a GPU, not one a weight
+    held, buffers = list(average.buffers()), list(network.buffers())
+    if held:
+        torch._foreach_copy_(held, buffers)

@@ -12,6 +12,7 @@ from configs.settings import Settings
 from sga.augment import Policy
 from sga.losses import AdversarialName, PenaltyName
 from sga.models.registry import Kind, check_arguments
+from sga.training.cleaning import Measure
 
 __all__ = ["GanSettings", "LossWeights", "NetworkSettings", "WarmStartSettings"]
 
@@ -55,6 +56,10 @@ class GanSettings(Settings):
     size: int = Field(96, ge=8, multiple_of=8, description="side of a face, pixels")
     noise_size: int = Field(128, ge=1)
     style_size: int = Field(30, ge=0, description="0 = no style in the condition")
+    style_source: Literal["features", "tags"] = Field(
+        "features",
+        description="what the style is: features of the style feature network, or the schema's tags (Jin et al.; -1 and 1)",
+    )
     generator: NetworkSettings = NetworkSettings(name="srresnet")
     discriminator: NetworkSettings = NetworkSettings(name="srresnet_discriminator")
     warm_start: WarmStartSettings | None = Field(None, description="first train the generator as a decoder; None = from noise")
@@ -64,6 +69,14 @@ class GanSettings(Settings):
         gt=0,
         le=1,
         description="part of each gender's faces kept for the adversarial training: those the decoder draws best",
+    )
+    cleaning: float = Field(
+        0.0, ge=0, lt=1, description="part of each gender's faces left out first: those that `cleaning_by` finds worst"
+    )
+    cleaning_by: tuple[Measure, ...] = Field(
+        ("sharpness", "saturation"),
+        min_length=1,
+        description="judge = the quality of the workspace's own judge, which must be there",
     )
     images: int = Field(ge=1, description="length of the training, images")
     batch: int = Field(64, ge=2, description="faces a step, over all processes")
@@ -86,15 +99,34 @@ class GanSettings(Settings):
     diff_augment: tuple[Policy, ...] = Field(
         (), description="what real and generated faces go through before the discriminator"
     )
+    adaptive_augment: float | None = Field(
+        None,
+        gt=-1,
+        lt=1,
+        description="mean sign of the verdicts on real faces that the probability of `diff_augment` keeps to (0.6 in Karras et "
+        "al. 2020); None = augment always",
+    )
+    adaptive_images: int = Field(500_000, ge=1, description="in which that probability can go from 0 to 1, images")
+    condition_after: int = Field(0, ge=0, description="both networks are unconditional until here, images")
+    condition_ramp_images: int = Field(
+        0, ge=0, description="and from there gender and style come in linearly over so many images (Shahbazi et al. 2022)"
+    )
     flip: bool = Field(True, description="mirror half of the real faces")
     balance_gender: float = Field(
         0.0, ge=0, le=1, description="0 = faces as frequent as they are, 1 = both genders equally often"
     )
-    completed_weight: float = Field(0.2, ge=0, le=1, description="of a completed gender; original and human ones weigh 1")
+    completed_weight: float = Field(0.2, ge=0, le=1, description="of a completed label; original and human ones weigh 1")
+    label_noise: Literal["weight", "confusion", "soft"] = Field(
+        "weight",
+        description="of a completed gender: weight = `completed_weight`; confusion = corrected by the ensemble's confusion; "
+        "soft = the ensemble's probabilities are the target. Both of these weigh 1",
+    )
 
     gender_prior: Literal["uniform", "empirical"] = "uniform"
-    style_prior: Literal["truncated_normal", "empirical"] = Field(
-        "truncated_normal", description="empirical = the style of a real training face of the drawn gender, plus jitter"
+    style_prior: Literal["truncated_normal", "empirical", "uniform_tags"] = Field(
+        "truncated_normal",
+        description="empirical = the style of a real training face of the drawn gender, plus jitter; uniform_tags = of each "
+        "exclusive attribute any value alike, each independent tag on with 0.25 (Jin et al., 5.1.3)",
     )
     style_jitter: float = Field(0.1, ge=0, description="factor of the truncated normal added to an empirical style")
 
@@ -111,6 +143,9 @@ class GanSettings(Settings):
             raise ValueError("weights.style > 0 needs style_size > 0; for GA-GAN set both to 0")
         if self.style_prior == "empirical" and self.style_size == 0:
             raise ValueError("style_prior empirical needs style_size > 0")
+        self._check_source()
+        if self.adaptive_augment is not None and not self.diff_augment:
+            raise ValueError("adaptive_augment needs diff_augment, the policies that it makes more or less likely")
         if (self.weights.anchor > 0 or self.selection < 1) and self.warm_start is None:
             raise ValueError("weights.anchor > 0 and selection < 1 need warm_start: they ask its decoder")
         if (self.penalty is None) != (self.weights.penalty == 0):
@@ -123,9 +158,23 @@ class GanSettings(Settings):
                 check_arguments(kind, getattr(self, kind).name, self.network_arguments(kind))
             except ConfigError as error:
                 raise ValueError(str(error)) from error
-            if fixed := {"size", "noise_size", "style_size"} & getattr(self, kind).arguments.keys():
+            given = getattr(self, kind).arguments.keys()
+            if fixed := {"size", "noise_size", "style_size"} & given:
                 raise ValueError(f"{kind}.arguments must not name {', '.join(sorted(fixed))}: set it at the top")
+            if "features" in given:
+                raise ValueError(f"{kind}.arguments must not name features: they are the workspace's own")
         return self
+
+    def _check_source(self) -> None:
+        tags, prior = self.style_source == "tags", self.style_prior
+        if tags and self.style_size == 0:
+            raise ValueError("style_source tags needs style_size, the number of the schema's tags (34 for moe34)")
+        if tags and prior == "truncated_normal":
+            raise ValueError("style_source tags needs style_prior uniform_tags or empirical: tags are -1 or 1")
+        if tags and self.style_jitter > 0:
+            raise ValueError(f"style_source tags needs style_jitter 0: tags are -1 or 1, found {self.style_jitter}")
+        if not tags and prior == "uniform_tags":
+            raise ValueError("style_prior uniform_tags needs style_source tags")
 
     def network_arguments(self, kind: Kind) -> dict[str, Any]:
         """All keyword arguments of the generator or discriminator."""

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
-from classifiers.runtime import load_checkpoint, save_checkpoint, seed_step
+from classifiers.runtime import load_checkpoint, restore_optimizer, save_checkpoint, seed_step
 from configs.errors import ConfigError, DivergedError, WorkspaceError
-from sga.models import make_network
+from sga.models import FrozenFeatures, make_network, reads_features
+from sga.training.adaptive import AdaptiveAugment
+from sga.training.clock import Clock
 from sga.training.settings import GanSettings
 from sga.training.snapshot import load_weights
 
@@ -24,7 +27,7 @@ _MAY_CHANGE = (
     *("images", "tick_images", "preview_images", "checkpoint_images", "checkpoint_minutes", "launch"),
     "warm_start.checkpoint_seconds",
 )
-_NEVER = ("size", "noise_size", "style_size", "generator", "discriminator", "warm_start")
+_NEVER = ("size", "noise_size", "style_size", "style_source", "generator", "discriminator", "warm_start")
 
 
 class Tally:
@@ -54,15 +57,27 @@ class RunState:
     average: nn.Module
     generator_optimiser: torch.optim.Adam
     discriminator_optimiser: torch.optim.Adam
+    adaptive: AdaptiveAugment | None = None
     seen: int = 0
     ticked: int = 0
     previewed: int = -1
     saved: int = -1
     tally: Tally = field(default_factory=Tally)
+    clock: Clock = field(default_factory=Clock)
 
     def _parts(self) -> dict[str, Any]:
-        names = ("generator", "discriminator", "average", "generator_optimiser", "discriminator_optimiser")
-        return {name: getattr(self, name) for name in names}
+        names = ("generator", "discriminator", "average", "generator_optimiser", "discriminator_optimiser", "adaptive")
+        return {name: part for name in names if (part := getattr(self, name)) is not None}
+
+    def set_rates(self, settings: GanSettings, factor: float) -> None:
+        """Set both learning rates for the next step, `factor` of what the settings say."""
+        rates = (settings.learning_rate, settings.discriminator_learning_rate or settings.learning_rate)
+        for optimiser, rate in zip((self.generator_optimiser, self.discriminator_optimiser), rates, strict=True):
+            for group in optimiser.param_groups:
+                if isinstance(group["lr"], Tensor):  # its place in memory is part of a recorded step
+                    group["lr"].fill_(rate * factor)
+                else:
+                    group["lr"] = rate * factor
 
     def save(self, path: Path, settings: GanSettings, data: str) -> None:
         """Write the whole state. data: fingerprint of the training faces."""
@@ -71,7 +86,7 @@ class RunState:
         tally = {"sums": {name: total.cpu() for name, total in self.tally.sums.items()}, "counts": dict(self.tally.counts)}
         parts = {name: part.state_dict() for name, part in self._parts().items()}
         frame = {"format": _FORMAT, "settings": settings.model_dump(mode="json"), "data": data}
-        save_checkpoint(path, {**frame, "position": position, "tally": tally, **parts})
+        save_checkpoint(path, {**frame, "position": position, "tally": tally, "clock": self.clock.totals(), **parts})
 
     def size(self) -> int:
         """Bytes of a checkpoint, nearly: weights, averages and both moments of the optimisers."""
@@ -81,11 +96,17 @@ class RunState:
     def restore(self, stored: Mapping[str, Any], device: torch.device) -> None:
         """Take over what `save` wrote."""
         for name, part in self._parts().items():
-            part.load_state_dict(stored[name])
+            if name not in stored:  # a setting accepted later begins here
+                continue
+            if isinstance(part, torch.optim.Optimizer):
+                restore_optimizer(part, stored[name])
+            else:
+                part.load_state_dict(stored[name])
         for name, value in stored["position"].items():
             setattr(self, name, value)
         self.tally.sums = {name: total.to(device) for name, total in stored["tally"]["sums"].items()}
         self.tally.counts = dict(stored["tally"]["counts"])
+        self.clock = Clock(stored.get("clock"))
 
     def check_finite(self, path: Path) -> None:
         """Refuse to go on once a term or a weight is no finite number.
@@ -143,7 +164,7 @@ def check_changes(
     finished = seen >= settings.images
     more = f" --set images={seen + max(seen // 4, settings.batch)}" if finished else ""
     type_this = f"type, with the preset and settings of this run: sga train --accept-changes{more} --workspace {folder.parent}"
-    differences = _differences(stored["settings"], settings.model_dump(mode="json"))
+    differences = _differences(_as_known_now(stored["settings"]), settings.model_dump(mode="json"))
     changes = [change for change in differences if not _among(change[0], _MAY_CHANGE)]
     for name, before, after in changes:
         if accept_changes and not _among(name, _NEVER):
@@ -165,14 +186,21 @@ def check_changes(
         )
 
 
-def open_run(stored: Mapping[str, Any] | None, folder: Path, settings: GanSettings, device: torch.device) -> RunState:
-    """The run that `read_run` found in `folder`, or where it found none a new one.
+def open_run(
+    stored: Mapping[str, Any] | None,
+    folder: Path,
+    settings: GanSettings,
+    device: torch.device,
+    features: FrozenFeatures | None = None,
+) -> RunState:
+    """The run that `read_run` found in `folder`, or where it found none a new one. features: for a discriminator that looks
+    through them.
 
     Raises:
         WorkspaceError: a warm start is asked for and cannot be read.
     """
     seed_step(settings.seed, -1)
-    state = _new_state(settings, device)
+    state = _new_state(settings, device, features)
     if stored is not None:
         state.restore(stored, device)
     elif settings.warm_start:
@@ -181,21 +209,33 @@ def open_run(stored: Mapping[str, Any] | None, folder: Path, settings: GanSettin
     return state
 
 
-def _new_state(settings: GanSettings, device: torch.device) -> RunState:
+def _new_state(settings: GanSettings, device: torch.device, features: FrozenFeatures | None) -> RunState:
     def make(kind: Any) -> nn.Module:
-        network = make_network(kind, getattr(settings, kind).name, **settings.network_arguments(kind))
+        name = getattr(settings, kind).name
+        more = {"features": features} if reads_features(kind, name) else {}
+        network = make_network(kind, name, **settings.network_arguments(kind), **more)
         return network.to(memory_format=torch.channels_last).to(device)
 
     generator, discriminator = make("generator"), make("discriminator")
+
+    def adam(network: nn.Module) -> torch.optim.Adam:
+        graphs = settings.launch.graphs and device.type == "cuda"
+        rate = torch.tensor(settings.learning_rate, device=device) if graphs else settings.learning_rate
+        return torch.optim.Adam(network.parameters(), lr=rate, betas=settings.betas, fused=True, capturable=graphs)
+
     average = copy.deepcopy(generator).requires_grad_(False).eval()
-    rate = settings.learning_rate
-    return RunState(
-        generator,
-        discriminator,
-        average,
-        torch.optim.Adam(generator.parameters(), lr=rate, betas=settings.betas),
-        torch.optim.Adam(discriminator.parameters(), lr=settings.discriminator_learning_rate or rate, betas=settings.betas),
-    )
+    adaptive = None
+    if settings.adaptive_augment is not None:
+        adaptive = AdaptiveAugment(settings.adaptive_augment, settings.adaptive_images).to(device)
+    return RunState(generator, discriminator, average, adam(generator), adam(discriminator), adaptive)
+
+
+def _as_known_now(stored: dict[str, Any]) -> dict[str, Any]:
+    """Settings of an older version's run as this one reads them: what it did not know yet was as the default says."""
+    try:
+        return GanSettings.model_validate(stored).model_dump(mode="json")
+    except ValidationError:  # a setting that is no more: it shows as a difference
+        return stored
 
 
 def _among(name: str, group: tuple[str, ...]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from sga.augment import diff_augment
 from sga.condition import Condition
-from sga.losses import ADVERSARIAL, PENALTIES, gender_loss, style_loss
+from sga.losses import ADVERSARIAL, PENALTIES, forward_gender_loss, gender_loss, soft_gender_loss, style_loss, tag_loss
 from sga.models import DiscriminatorOutput
+from sga.training.adaptive import AdaptiveAugment
 from sga.training.data import RealBatch
 from sga.training.settings import GanSettings
 
@@ -20,13 +21,18 @@ if TYPE_CHECKING:
 
     from sga.training.warm_start import Anchor
 
-__all__ = ["discriminator_step", "generate", "generator_step", "learning_rate_factor"]
+__all__ = ["condition_strength", "discriminator_step", "generate", "generator_step", "learning_rate_factor"]
 
 
-def generate(fabric: Fabric, generator: nn.Module, condition: Condition) -> Tensor:
-    """(n, 3, size, size) faces in training mode, with their graph."""
+def generate(fabric: Fabric, generator: nn.Module, condition: Condition, strength: float = 1.0) -> Tensor:
+    """(n, 3, size, size) faces in training mode, with their graph. strength: factor of the condition as the generator takes it
+    (`condition_strength`)."""
+    gender, style = condition.gender, condition.style
+    if strength != 1:  # a gender half-way between 0 and 1 enters the generator as 0
+        gender = 0.5 + strength * (gender.float() - 0.5)
+        style = None if style is None else strength * style
     with fabric.autocast():
-        fake: Tensor = generator(condition.noise, condition.gender, condition.style)
+        fake: Tensor = generator(condition.noise, gender, style)
     return fake
 
 
@@ -40,26 +46,46 @@ def discriminator_step(
     condition: Condition,
     *,
     penalise: bool,
+    strength: float = 1.0,
+    adaptive: AdaptiveAugment | None = None,
 ) -> dict[str, Tensor]:
-    """Update the discriminator; returns raw terms (0-d, detached). fake: (n, 3, size, size), its graph is not touched."""
+    """Update the discriminator; returns raw terms (0-d, detached). fake: (n, 3, size, size), its graph is not touched.
+
+    strength: of the condition, in the projection and in the weights of the auxiliary terms. adaptive: sets how likely the
+    augmentation is, and learns from the verdicts; None = always.
+    """
     discriminator.requires_grad_(True)
-    seen_real = diff_augment(real.images, settings.diff_augment)
+    augment = _augmentation(settings, adaptive)
+    seen_real, seen_fake = augment(real.images), augment(fake.detach())
+    told_real, told_fake = _told_of_real(real, strength), _told_of_fake(condition, strength)
     with fabric.autocast():
-        on_real: DiscriminatorOutput = discriminator(seen_real)
-        on_fake: DiscriminatorOutput = discriminator(diff_augment(fake.detach(), settings.diff_augment))
+        on_real = _verdict(discriminator, seen_real, told_real)
+        on_fake = _verdict(discriminator, seen_fake, told_fake)
     terms = {"adversarial": ADVERSARIAL[settings.adversarial].discriminator(on_real.source, on_fake.source)}
-    terms["gender"] = gender_loss(on_real.gender, real.gender, real.weight)
+    if on_real.gender is not None:
+        terms["gender"] = _gender_term(settings, on_real.gender, real)
     if on_real.style is not None:
-        terms["style"] = style_loss(on_real.style, real.style)
+        terms["style"] = _style_term(settings, on_real.style, real.style, real.style_weight)
     if settings.classify_fakes:
-        terms["fake_gender"] = gender_loss(on_fake.gender, condition.gender)
+        if on_fake.gender is not None:
+            terms["fake_gender"] = gender_loss(on_fake.gender, condition.gender)
         if on_fake.style is not None and condition.style is not None:
-            terms["fake_style"] = style_loss(on_fake.style, condition.style)
+            terms["fake_style"] = _style_term(settings, on_fake.style, condition.style)
     if penalise and settings.penalty:
-        terms["penalty"] = PENALTIES[settings.penalty](lambda points: discriminator(points).source, seen_real)
-    _update(fabric, discriminator, optimiser, _weighted_sum(terms, settings))
-    scores = {"score_real": on_real.source.float().mean(), "score_fake": on_fake.source.float().mean()}
-    return {f"D/{name}": value.detach() for name, value in {**terms, **scores}.items()}
+        penalty = PENALTIES[settings.penalty]
+        terms["penalty"] = penalty.term(lambda points: _verdict(discriminator, points, told_real, plain=True).source, seen_real)
+        if penalty.reads_fake:
+            terms["fake_penalty"] = penalty.term(
+                lambda points: _verdict(discriminator, points, told_fake, plain=True).source, seen_fake
+            )
+    _update(fabric, discriminator, optimiser, _weighted_sum(terms, settings, strength))
+    told = {"score_real": on_real.source.float().mean(), "score_fake": on_fake.source.float().mean()}
+    if adaptive is not None:
+        relativistic = ADVERSARIAL[settings.adversarial].generator_reads_real
+        lead = on_real.source - on_fake.source if relativistic else on_real.source
+        told["sign_real"] = adaptive.update(fabric, lead.detach(), settings.batch)
+        told["augment_probability"] = adaptive.probability.clone()
+    return {f"D/{name}": value.detach() for name, value in {**terms, **told}.items()}
 
 
 def generator_step(
@@ -72,23 +98,39 @@ def generator_step(
     fake: Tensor,
     condition: Condition,
     anchor: Anchor | None = None,
+    *,
+    strength: float = 1.0,
+    adaptive: AdaptiveAugment | None = None,
 ) -> dict[str, Tensor]:
     """Update the generator; returns raw terms (0-d, detached). fake: what `generate` made for `condition`, with its graph.
 
-    anchor: adds the warm start's terms on the real faces; None = off.
+    anchor: adds the warm start's terms on the real faces; None = off. strength, adaptive: as in `discriminator_step`.
     """
     discriminator.requires_grad_(False)  # its weights' gradients would be computed for nothing
-    game = ADVERSARIAL[settings.adversarial]
+    game, augment = ADVERSARIAL[settings.adversarial], _augmentation(settings, adaptive)
     with fabric.autocast():
-        verdict: DiscriminatorOutput = discriminator(diff_augment(fake, settings.diff_augment))
-        scores = discriminator(diff_augment(real.images, settings.diff_augment)).source if game.generator_reads_real else None
-    terms = {"adversarial": game.generator(verdict.source, scores), "gender": gender_loss(verdict.gender, condition.gender)}
+        verdict = _verdict(discriminator, augment(fake), _told_of_fake(condition, strength))
+        scores = None
+        if game.generator_reads_real:
+            scores = _verdict(discriminator, augment(real.images), _told_of_real(real, strength)).source
+    terms = {"adversarial": game.generator(verdict.source, scores)}
+    if verdict.gender is not None:
+        terms["gender"] = gender_loss(verdict.gender, condition.gender)
     if verdict.style is not None and condition.style is not None:
-        terms["style"] = style_loss(verdict.style, condition.style)
+        terms["style"] = _style_term(settings, verdict.style, condition.style)
     if anchor is not None:
         terms["anchor"] = anchor(fabric, generator, real)
-    _update(fabric, generator, optimiser, _weighted_sum(terms, settings))
+    _update(fabric, generator, optimiser, _weighted_sum(terms, settings, strength))
     return {f"G/{name}": value.detach() for name, value in terms.items()}
+
+
+def condition_strength(settings: GanSettings, seen: int) -> float:
+    """λ of transitional training (Shahbazi et al. 2022, section 4): 0 until `condition_after` images, then linearly to 1 over
+    `condition_ramp_images`; 1 where both are 0."""
+    waited = seen - settings.condition_after
+    if settings.condition_ramp_images == 0:
+        return float(waited >= 0)
+    return min(max(waited / settings.condition_ramp_images, 0.0), 1.0)
 
 
 def learning_rate_factor(settings: GanSettings, seen: int) -> float:
@@ -98,17 +140,60 @@ def learning_rate_factor(settings: GanSettings, seen: int) -> float:
     return float(0.5 ** (max(0, seen - settings.decay_after) / settings.decay_half_life))
 
 
-def _weighted_sum(terms: Mapping[str, Tensor], settings: GanSettings) -> Tensor:
+def _augmentation(settings: GanSettings, adaptive: AdaptiveAugment | None) -> Callable[[Tensor], Tensor]:
+    probability = None if adaptive is None else adaptive.probability
+    return lambda images: diff_augment(images, settings.diff_augment, probability)
+
+
+def _verdict(discriminator: nn.Module, images: Tensor, told: Tensor, *, plain: bool = False) -> DiscriminatorOutput:
+    """What the discriminator says. told: the condition, for those that read it. plain: uncompiled also where it is compiled,
+    whose gradients have no gradients of their own."""
+    judge = discriminator.forward if plain else discriminator
+    reads = getattr(discriminator, "reads_condition", False)
+    verdict: DiscriminatorOutput = judge(images, told) if reads else judge(images)
+    return verdict
+
+
+def _told_of_real(real: RealBatch, strength: float) -> Tensor:
+    """(n, 1 + style_size): gender in [-1, 1], 0 where unknown and short of ±1 where its label is in doubt, then the style."""
+    sign = (real.gender * 2 - 1) * ((real.gender >= 0) & (real.weight > 0))
+    if real.gender_doubt is not None:
+        sign = (real.gender_doubt[:, 1] - real.gender_doubt[:, 0]) / real.gender_doubt.sum(dim=1)
+    return strength * torch.cat([sign.float().unsqueeze(1), real.style], dim=1)
+
+
+def _told_of_fake(condition: Condition, strength: float) -> Tensor:
+    """(n, 1 + style_size): gender as -1 or 1, then the style, as the generator was asked for them."""
+    sign = (condition.gender * 2 - 1).float().unsqueeze(1)
+    return strength * (sign if condition.style is None else torch.cat([sign, condition.style], dim=1))
+
+
+def _gender_term(settings: GanSettings, logits: Tensor, real: RealBatch) -> Tensor:
+    if real.gender_doubt is None:
+        return gender_loss(logits, real.gender, real.weight)
+    loss = forward_gender_loss if settings.label_noise == "confusion" else soft_gender_loss
+    return loss(logits, real.gender_doubt, real.weight)
+
+
+def _style_term(settings: GanSettings, said: Tensor, wanted: Tensor, weight: Tensor | None = None) -> Tensor:
+    """0-d: how far the style head is from the style, as its kind is measured. weight: of known tags; None = 1 each."""
+    return tag_loss(said, wanted, weight) if settings.style_source == "tags" else style_loss(said, wanted)
+
+
+def _weighted_sum(terms: Mapping[str, Tensor], settings: GanSettings, strength: float) -> Tensor:
     """The loss of one network: the only place where weights are applied."""
     weights = settings.weights
+    gender, style = strength * weights.gender, strength * weights.style
+    penalty = weights.penalty * settings.penalty_interval  # computed rarely, it weighs as much more (Karras et al. 2020)
     factor = {
         "adversarial": weights.adversarial,
-        "gender": weights.gender,
-        "style": weights.style,
-        "fake_gender": weights.gender,
-        "fake_style": weights.style,
+        "gender": gender,
+        "style": style,
+        "fake_gender": gender,
+        "fake_style": style,
         "anchor": weights.anchor * settings.anchor_interval,
-        "penalty": weights.penalty * settings.penalty_interval,  # computed rarely, it weighs as much more (Karras et al. 2020)
+        "penalty": penalty,
+        "fake_penalty": penalty,
     }
     return torch.stack([factor[name] * term for name, term in terms.items()]).sum()
 

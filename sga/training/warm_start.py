@@ -9,7 +9,6 @@ it is folded into the generator's first layer: drawing needs nothing new.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,18 +19,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from classifiers.runtime import RunLog, batch_rows, load_checkpoint, progress_bar, save_checkpoint, seed_step
-from classifiers.sfn import TRUNCATED_NORMAL_STD, load_sfn
-from configs.errors import DivergedError, WorkspaceError
+from classifiers.runtime import RunLog, load_checkpoint, progress_bar, seed_step
+from classifiers.sfn import load_sfn
+from configs.errors import WorkspaceError
 from configs.files import atomic_path, read_json, write_json
 from labeling.workspace import Workspace
-from sga.augment import flip
 from sga.condition import truncated_normal
 from sga.losses.perceptual import Perception
-from sga.models import make_network
+from sga.models import ConditionalGenerator, make_network
 from sga.models.encoder import Encoder
-from sga.models.srresnet import SRResNetGenerator
+from sga.training.clock import Clock
 from sga.training.data import RealBatch, TrainingFaces
+from sga.training.decoder import align_prior, warm_start
 from sga.training.preview import write_images
 from sga.training.settings import GanSettings, WarmStartSettings
 from sga.training.snapshot import load_weights, save_weights
@@ -39,7 +38,7 @@ from sga.training.snapshot import load_weights, save_weights
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-__all__ = ["Anchor", "align_prior", "prepare_warm_start", "select_faces", "warm_start"]
+__all__ = ["Anchor", "align_prior", "prepare_warm_start", "select_faces", "warm_start", "warm_start_clock"]
 
 _ALWAYS_KEPT = 1000
 """Faces of a gender that a selection never goes below: a rare gender has no face to spare."""
@@ -72,19 +71,27 @@ class Anchor:
 
 
 def prepare_warm_start(
-    workspace: Workspace, settings: GanSettings, faces: TrainingFaces, fabric: Fabric, *, progress: bool = True
+    workspace: Workspace,
+    settings: GanSettings,
+    faces: TrainingFaces,
+    fabric: Fabric,
+    enough: Callable[[Clock], bool] = lambda clock: False,
+    *,
+    progress: bool = True,
 ) -> Anchor:
     """The warm start of a run: trained where it is not there yet, then read from `gan/warm_start*.safetensors`.
 
     Stopped and typed again, it continues; other settings or faces start it anew. Once the adversarial training has begun it
-    stays as it is, also where that goes on with other faces.
+    stays as it is, also where that goes on with other faces. enough: whether it has trained for long enough for now.
 
     Raises:
+        Stopped: it was asked to stop, or it is enough; what was trained is saved.
         WorkspaceError: the adversarial training has begun and the files of its warm start are gone.
     """
     asked = settings.warm_start
     assert asked is not None  # the caller's condition
     folder = workspace.folder("gan")
+    seed_step(settings.seed, -5)  # whatever ran before in this process
     encoder = Encoder(settings.size, settings.noise_size, 1 + settings.style_size, asked.channels)
     network, _, _ = load_sfn(workspace.folder("sfn") / "network.safetensors")
     perception = Perception(network.backbone, asked.layers).to(fabric.device)
@@ -103,8 +110,8 @@ def prepare_warm_start(
                 f"Expected {lost[0].name}, with which the run in {folder} began, found none. Put it back, or remove {folder} "
                 "to start anew."
             )
-    elif lost or not stamped.is_file() or read_json(stamped) != stamp:
-        _train_warm_start(folder, stamp, encoder, perception, settings, faces, fabric, progress=progress)
+    elif lost or not stamped.is_file() or {**read_json(stamped), "clock": None} != {**stamp, "clock": None}:
+        _train_warm_start(folder, stamp, encoder, perception, settings, faces, fabric, enough, progress=progress)
         fabric.barrier()
     load_weights(encoder, weights)
     encoder.to(fabric.device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]
@@ -119,6 +126,7 @@ def _train_warm_start(
     settings: GanSettings,
     faces: TrainingFaces,
     fabric: Fabric,
+    enough: Callable[[Clock], bool],
     *,
     progress: bool,
 ) -> None:
@@ -131,7 +139,7 @@ def _train_warm_start(
         write_json(started, stamp)
     seed_step(settings.seed, -2)
     generator = make_network("generator", settings.generator.name, **settings.network_arguments("generator"))
-    assert isinstance(generator, SRResNetGenerator)
+    assert isinstance(generator, ConditionalGenerator)
     stored, began = load_checkpoint(checkpoint), time.monotonic()
     before = 0 if stored is None else int(stored["seen"])
     with progress_bar(progress) as bar, RunLog(folder / "warm_start", seen=before) as log:
@@ -144,16 +152,32 @@ def _train_warm_start(
                 times = {"time/hours": seconds / 3600, "time/images_per_second": (seen - before) / seconds}
                 log.tick(seen, {**values, **times})
 
-        warm_start(
-            generator, encoder, perception, faces, asked, fabric, seed=settings.seed, checkpoint=checkpoint, on_step=on_step
+        clock = warm_start(
+            generator,
+            encoder,
+            perception,
+            faces,
+            asked,
+            fabric,
+            seed=settings.seed,
+            checkpoint=checkpoint,
+            on_step=on_step,
+            enough=enough,
         )
     if fabric.is_global_zero:
         write_reconstructions(folder / "preview" / "warm_start.png", generator, encoder, faces, fabric)
         save_weights(encoder, folder / "warm_start_encoder.safetensors")
         save_weights(generator, folder / "warm_start.safetensors")
-        write_json(folder / "warm_start.json", stamp)
+        write_json(folder / "warm_start.json", {**stamp, "clock": clock.totals()})
         checkpoint.unlink(missing_ok=True)
         started.unlink(missing_ok=True)
+
+
+def warm_start_clock(folder: Path) -> Clock:
+    """How long the warm start in a run's folder has trained, as far as it was noted."""
+    stamped = folder / "warm_start.json"
+    noted = read_json(stamped) if stamped.is_file() else load_checkpoint(folder / "warm_start.checkpoint.pt")
+    return Clock((noted or {}).get("clock"))
 
 
 @torch.no_grad()
@@ -191,117 +215,6 @@ def select_faces(folder: Path, anchor: Anchor, faces: TrainingFaces, settings: G
             part=np.array(settings.selection),
         )
     return chosen
-
-
-def _rate(settings: WarmStartSettings, seen: int) -> float:
-    warm = 0.02 * settings.images
-    if seen < warm:
-        return settings.learning_rate * (seen + settings.batch) / (warm + settings.batch)
-    progress = min(1.0, (seen - warm) / max(1.0, settings.images - warm))
-    return settings.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
-
-
-def warm_start(
-    generator: SRResNetGenerator,
-    encoder: Encoder,
-    perception: Perception,
-    faces: TrainingFaces,
-    settings: WarmStartSettings,
-    fabric: Fabric,
-    *,
-    seed: int,
-    checkpoint: Path | None = None,
-    on_step: Callable[[int, dict[str, float]], None] = lambda seen, values: None,
-) -> None:
-    """Train generator and encoder in place, then align the prior. The same call again continues from `checkpoint`.
-
-    A checkpoint of other settings or faces is put aside.
-
-    Raises:
-        DivergedError: a loss left the finite numbers.
-    """
-    parts = nn.ModuleDict({"generator": generator, "encoder": encoder}).to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    perception = perception.to(fabric.device)
-    optimizer = torch.optim.Adam(parts.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99))
-    seen = 0
-    identity = settings.model_dump_json(), faces.fingerprint()
-    if checkpoint and (state := load_checkpoint(checkpoint)) and (state["settings"], state.get("faces")) == identity:
-        parts.load_state_dict(state["parts"])
-        optimizer.load_state_dict(state["optimizer"])
-        seen = state["seen"]
-    parts.train()
-    saved = time.monotonic()
-    while seen < settings.images:
-        if checkpoint and time.monotonic() - saved > settings.checkpoint_seconds and fabric.is_global_zero:
-            state = {"parts": parts.state_dict(), "optimizer": optimizer.state_dict(), "seen": seen}
-            save_checkpoint(checkpoint, {**state, "settings": identity[0], "faces": identity[1]})
-            saved = time.monotonic()
-        for group in optimizer.param_groups:
-            group["lr"] = _rate(settings, seen)
-        rows = batch_rows(len(faces), seed, seen, settings.batch)
-        seed_step(seed, seen)
-        batch = faces.batch(rows, fabric.device)
-        real = flip(batch.images)
-        with fabric.autocast():
-            mean, log_variance = encoder.posterior(real)
-            code = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
-            drawn = generator(code, batch.gender.clamp(min=0), batch.style).float()
-            likeness = perception(drawn, real).mean()
-        pixel = (drawn - real).abs().mean()
-        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
-        loss = settings.pixel * pixel + settings.perceptual * likeness + settings.kl * kl
-        if not torch.isfinite(loss):
-            raise DivergedError(
-                f"Expected a finite loss in the warm start, found {loss.item()} after {seen} images. Type again with "
-                f"--set warm_start.learning_rate={settings.learning_rate / 3:.1g}"
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        seen += settings.batch
-        on_step(seen, {"W/pixel": pixel.item(), "W/perceptual": likeness.item(), "W/kl": kl.item()})
-    parts.eval()
-    align_prior(generator, encoder, faces, fabric)
-
-
-@torch.no_grad()
-def align_prior(
-    generator: SRResNetGenerator, encoder: Encoder, faces: TrainingFaces, fabric: Fabric, most: int = 16_384
-) -> None:
-    """Fold the map from the prior (truncated normal, no condition) to the posterior of all faces into the generator.
-
-    In its first layer, z = A·c + b + L·n / σ: A and b by least squares of the posterior means on the condition c, L·Lᵀ the
-    covariance that is left (posterior variances included), σ the prior's standard deviation.
-    """
-    means, variances, conditions = [], [], []
-    for rows in np.array_split(
-        np.linspace(0, len(faces) - 1, min(most, len(faces))).astype(np.int64), max(1, min(most, len(faces)) // 256)
-    ):
-        batch = faces.batch(rows, fabric.device)
-        with fabric.autocast():
-            mean, log_variance = encoder.posterior(batch.images)
-        conditions.append(generator.condition(batch.gender.clamp(min=0), batch.style).double())
-        means.append(mean.double())
-        variances.append(log_variance.double().exp())
-    mean, condition = torch.cat(means), torch.cat(conditions)
-    known = torch.cat([condition, torch.ones_like(condition[:, :1])], dim=1)
-    # The one-hot columns sum to the constant one: without a ridge there is no single solution.
-    ridge = 1e-3 * len(mean) * torch.eye(known.shape[1], dtype=known.dtype, device=known.device)
-    solution = torch.linalg.solve(known.T @ known + ridge, known.T @ mean)
-    slope, offset = solution[:-1].T, solution[-1]
-    left = mean - known @ solution
-    covariance = left.T @ left / len(left) + torch.diag(torch.cat(variances).mean(dim=0))
-    factor = torch.linalg.cholesky(covariance) / TRUNCATED_NORMAL_STD
-
-    first, width = generator.fc, mean.shape[1]
-    weight = first.weight.double()
-    noise, rest = weight[:, :width], weight[:, width:]
-    bias = noise @ offset
-    first.weight.copy_(torch.cat([noise @ factor, rest + noise @ slope], dim=1))
-    first.bias.add_(bias.to(first.bias.dtype))
-    encoder.weight.copy_(torch.linalg.inv(factor))
-    encoder.slope.copy_(slope)
-    encoder.offset.copy_(offset)
 
 
 @torch.no_grad()

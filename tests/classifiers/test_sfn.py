@@ -111,6 +111,11 @@ def test_file_round_trip(faces_workspace: Path, settings: SfnSettings, tmp_path:
     read, read_schema, read_settings = load_sfn(tmp_path / "network.safetensors")
     assert (read_schema, read_settings, read.training) == (schema, settings, False)
     assert all(torch.equal(value, read.state_dict()[name]) for name, value in network.state_dict().items())
+    written = {(tmp_path / "network.safetensors").read_bytes()}
+    for _ in range(20):  # the same network is the same file: later stages know it by its bytes
+        save_sfn(tmp_path / "again.safetensors", network, schema, settings)
+        written.add((tmp_path / "again.safetensors").read_bytes())
+    assert len(written) == 1
 
 
 @pytest.mark.parametrize("damage", ["absent", "cut", "text", "other"])

@@ -41,6 +41,25 @@ def test_a_file_extends_another(tmp_path: Path) -> None:
     assert load_settings(Outer, "gan", path) == Outer(images=7, name="child", inner=Inner(rate=0.5))
 
 
+class Part(Settings):
+    name: str
+    arguments: dict[str, int] = Field(default_factory=dict)
+
+
+class Machine(Settings):
+    part: Part
+
+
+def test_another_thing_does_not_inherit_the_arguments_of_the_one_before(tmp_path: Path) -> None:
+    base = write(tmp_path, "base", "part: {name: wheel, arguments: {spokes: 8, size: 3}}\n")
+    same = write(tmp_path, "same", f"extends: {base}\npart: {{name: wheel, arguments: {{size: 4}}}}\n")
+    other = write(tmp_path, "other", f"extends: {base}\npart: {{name: ski, arguments: {{length: 2}}}}\n")
+    assert load_settings(Machine, "gan", same).part == Part(name="wheel", arguments={"spokes": 8, "size": 4})
+    assert load_settings(Machine, "gan", other).part == Part(name="ski", arguments={"length": 2})
+    assert load_settings(Machine, "gan", base, ["part.name=ski"]).part == Part(name="ski")
+    assert load_settings(Machine, "gan", base, ["part.arguments.size=5"]).part.arguments == {"spokes": 8, "size": 5}
+
+
 @pytest.mark.parametrize(
     ("text", "overrides", "said"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,18 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
 def model_path(make_model: MakeModel) -> Path:
     """The tiny model folder, with a critic. Read only: copy it before changing it."""
     return make_model(critic=True)
+
+
+@pytest.fixture(scope="session")
+def vivid_workspace(gan_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained workspace whose generator draws patterns that differ: the few steps of its training leave them all grey."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    root = Path(shutil.copytree(gan_workspace, tmp_path_factory.mktemp("vivid") / "workspace"))
+    path = root / "gan" / "generator.safetensors"
+    weights = load_file(path)
+    for name, factor in (("fc.weight", 20.0), ("last.weight", 60.0)):
+        weights[name] = torch.mul(weights[name], factor)
+    save_file(weights, path)
+    return root

@@ -6,9 +6,12 @@ python gan_run.py WORKSPACE [KEY=VALUE …]
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
+import torch
 
+from classifiers.sfn import SfnSettings, StyleFeatureNetwork, save_sfn
 from configs import load_settings
 from labeling.schema import Attribute, Schema
 from labeling.workspace import Workspace
@@ -65,6 +68,16 @@ def draw_faces(count: int = 20, seed: int = 0) -> TrainingFaces:
         style.astype(np.float32),
         SCHEMA,
     )
+
+
+def write_sfn(path: Path, seed: int = 0, schema: Schema = SCHEMA) -> Path:
+    """Write a style feature network that has learnt nothing; returns `path`."""
+    torch.manual_seed(seed)
+    backbone = {"backbone": "resnet10t", "arguments": {"channels": [4, 8, 8, 8]}}
+    wanted = SfnSettings.model_validate({"backbone": backbone, "hidden": 8, "style_size": STYLE})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_sfn(path, StyleFeatureNetwork.build(schema, wanted), schema, wanted)
+    return path
 
 
 if __name__ == "__main__":

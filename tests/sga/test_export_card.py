@@ -100,6 +100,20 @@ def test_the_generator_saw_all_but_the_test_split(space: Workspace) -> None:
     assert len(generator_faces(space)) == 34
 
 
+def test_a_selection_may_follow_a_cleaning(space: Workspace, tiny_settings: dict[str, dict[str, Any]]) -> None:
+    folder, whole = space.folder("gan"), space.table()
+    asked = {**tiny_settings["gan"], "cleaning": 0.1, "selection": 0.5, "warm_start": {"images": 64_000}}
+    settings = GanSettings.model_validate(asked)
+    write_json(folder / "generator.json", {"settings": settings.model_dump(mode="json")})
+    faces, clean = load_training_faces(space, settings), np.arange(4, 34)
+    np.savez(folder / "cleaning.npz", rows=clean, faces=np.array(faces.fingerprint()))
+    with pytest.raises(WorkspaceError, match=r"training chose in .*selection\.npz"):  # made among faces that were not clean
+        generator_faces(space)
+    among = np.array(faces.select(clean).fingerprint())
+    np.savez(folder / "selection.npz", rows=np.array([0, 5, 29]), faces=among)
+    assert generator_faces(space).faces.tolist() == whole.faces[[4, 9, 33]].tolist()
+
+
 def test_a_selection_among_other_faces_is_refused(space: Workspace) -> None:
     """Its rows would name other faces: a split that changed moves them all."""
     table = space.table()

@@ -1,9 +1,20 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from sga.losses import ADVERSARIAL, dragan_penalty, gender_loss, r1_penalty, style_loss
+from sga.losses import (
+    ADVERSARIAL,
+    PENALTIES,
+    dragan_penalty,
+    forward_gender_loss,
+    gender_loss,
+    r1_penalty,
+    soft_gender_loss,
+    style_loss,
+)
 from sga.losses.dragan import perturb
 
 REAL, FAKE = np.array([2.0, -1.0]), np.array([0.5, -3.0])
@@ -64,6 +75,55 @@ def test_gender_loss_of_unknown_faces_is_zero() -> None:
     assert torch.equal(logits.grad, torch.zeros(4, 2))
 
 
+def test_forward_gender_loss_against_numbers() -> None:
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0], [9.0, -9.0]], requires_grad=True)
+    likelihood = torch.tensor([[1.0, 0.0], [0.3, 0.8], [0.5, 0.5], [0.0, 1.0]])
+    weight = torch.tensor([1.0, 1.0, 1.0, 0.0])
+    male = 1 / (1 + np.exp(-1.0))  # of row 1
+    expected = np.array([softplus(np.array(-2.0)), -np.log(0.3 * (1 - male) + 0.8 * male), np.log(2)])
+    loss = forward_gender_loss(logits, likelihood, weight)
+    loss.backward()
+    assert loss.item() == pytest.approx(expected.mean(), rel=1e-6)
+    # By the second logit: p(male) less the probability of male given the label; of two equal likelihoods nothing is learnt.
+    given = 0.8 * male / (0.3 * (1 - male) + 0.8 * male)
+    assert logits.grad[1, 1].item() == pytest.approx((male - given) / 3, rel=1e-5)
+    torch.testing.assert_close(logits.grad[2:], torch.zeros(2, 2), atol=1e-7, rtol=0)
+
+
+def test_a_label_beyond_doubt_is_the_plain_cross_entropy() -> None:
+    torch.manual_seed(0)
+    gender, weight = torch.tensor([0, 1, 1, 0, -1]), torch.tensor([1.0, 1.0, 0.2, 1.0, 0.0])
+    sure = torch.nn.functional.one_hot(gender.clamp(min=0), 2).float()
+    gradients = []
+    for loss, target in ((gender_loss, gender), (forward_gender_loss, sure), (soft_gender_loss, sure)):
+        logits = (100 * torch.randn(5, 2, generator=torch.Generator().manual_seed(1))).requires_grad_(True)
+        value = loss(logits, target, weight)
+        value.backward()
+        gradients.append((value.item(), logits.grad))
+    for value, gradient in gradients[1:]:
+        assert value == pytest.approx(gradients[0][0], rel=1e-5)
+        torch.testing.assert_close(gradient, gradients[0][1], atol=1e-5, rtol=1e-4)
+
+
+def test_soft_gender_loss_is_least_at_its_target() -> None:
+    target, weight = torch.tensor([[0.9, 0.1], [0.25, 0.75]]), torch.tensor([2.0, 1.0])
+    loss = soft_gender_loss(target.log(), target, weight)
+    entropy = -(target * target.log()).sum(1).numpy()
+    assert loss.item() == pytest.approx((2 * entropy[0] + entropy[1]) / 3, rel=1e-6)
+    logits = target.log().requires_grad_(True)
+    soft_gender_loss(logits, target, weight).backward()
+    assert logits.grad.abs().max() < 1e-7
+
+
+@pytest.mark.parametrize("loss", [forward_gender_loss, soft_gender_loss])
+def test_where_nothing_is_known_nothing_is_learnt(loss: Callable[..., Tensor]) -> None:
+    logits = torch.randn(3, 2, requires_grad=True)
+    value = loss(logits, torch.full((3, 2), 0.5), torch.zeros(3))
+    value.backward()
+    assert value.item() == 0
+    assert torch.equal(logits.grad, torch.zeros(3, 2))
+
+
 def test_style_loss() -> None:
     prediction, target = torch.tensor([[1.0, 2.0], [0.0, -1.0]]), torch.tensor([[0.0, 2.0], [2.0, 1.0]])
     assert style_loss(prediction, target).item() == pytest.approx((1 + 0 + 4 + 4) / 4)
@@ -95,6 +155,47 @@ def test_penalties_of_a_linear_discriminator(norm: float) -> None:
     penalty.backward()
     assert penalty.item() == pytest.approx(norm**2 / 2, rel=1e-6)
     torch.testing.assert_close(score.weight.grad, score.weight.detach())
+
+
+def test_r1_and_r2_are_one_term_at_both_kinds_of_faces() -> None:
+    assert {name for name, penalty in PENALTIES.items() if penalty.reads_fake} == {"r1_r2"}
+    assert PENALTIES["r1_r2"].term is PENALTIES["r1"].term
+    torch.manual_seed(0)
+    faces = torch.rand(4, 3, 5, 5)
+    # D(x) = ½ ‖x‖² has the gradient x: the term is ½ E ‖x‖².
+    value = PENALTIES["r1_r2"].term(lambda x: 0.5 * x.square().flatten(1).sum(1), faces)
+    assert value.item() == pytest.approx(0.5 * faces.square().flatten(1).sum(1).mean().item(), rel=1e-6)
+
+
+def test_the_verdict_of_many_is_their_mean() -> None:
+    weight = torch.randn(3 * 4 * 4, 5)
+    many = r1_penalty(lambda x: x.flatten(1) @ weight, torch.rand(2, 3, 4, 4))
+    assert many.item() == pytest.approx(0.5 * weight.mean(dim=1).square().sum().item(), rel=1e-5)
+
+
+def test_the_penalty_trains_the_weights_as_finite_differences_say() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.Tanh(), nn.Linear(6, 1)).double()
+    faces = torch.rand(3, 3, 2, 2).double()
+
+    def penalty() -> Tensor:  # in double throughout: `r1_penalty` casts its faces to float32
+        points = faces.clone().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(network(points).sum(), points, create_graph=True)
+        return 0.5 * gradient.square().flatten(1).sum(1).mean()
+
+    network.float()
+    r1_penalty(lambda x: network(x).squeeze(1), faces).backward()
+    found = network[1].weight.grad.double().clone()
+    network.double()
+    step, expected = 1e-5, torch.zeros_like(found)
+    for place in np.ndindex(*found.shape):
+        values = []
+        for sign in (1, -1):
+            network[1].weight.data[place] += sign * step
+            values.append(penalty().item())
+            network[1].weight.data[place] -= sign * step
+        expected[place] = (values[0] - values[1]) / (2 * step)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
 
 
 def test_dragan_looks_around_the_real_faces() -> None:

@@ -198,7 +198,7 @@ def test_eval_mode_puts_the_mode_back() -> None:
 @pytest.mark.parametrize("name", preset_names("gan"))
 def test_every_preset_loads(name: str) -> None:
     settings = load_settings(GanSettings, "gan", name)
-    assert settings.size == 96
+    assert settings.size == int("".join(letter for letter in name if letter.isdigit()) or 96)
     if name == "sga96":
         weights = settings.weights
         assert (weights.adversarial, weights.gender, weights.style, weights.penalty) == (2, 1, 0.3, 0.5)

@@ -33,7 +33,11 @@ def push(
     ] = True,
     annotators: Annotated[
         int | None,
-        typer.Option(min=1, help="People who shall each look at every face; kappa needs two. [default: as before, 1]"),
+        typer.Option(
+            min=1,
+            help="People who shall each look at every face; kappa needs two.",
+            show_default="as the project has it, 1 at first",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed picks other faces at random.")] = 0,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,

@@ -1,14 +1,16 @@
-"""Differentiable augmentation of what the discriminator sees, real and generated alike (Zhao et al. 2020)."""
+"""What the discriminator sees of real and generated faces alike: blurred at first (Karras et al. 2021), and augmented
+differentiably (Zhao et al. 2020)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-__all__ = ["POLICIES", "Policy", "diff_augment", "flip"]
+__all__ = ["POLICIES", "Policy", "blur", "diff_augment", "flip"]
 
 Policy = Literal["color", "translation", "cutout"]
 
@@ -68,6 +70,27 @@ def diff_augment(images: Tensor, policies: Sequence[Policy], probability: Tensor
         changed = POLICIES[policy](images)
         images = changed if probability is None else torch.where(_per_image(images) < probability, changed, images)
     return images.contiguous(memory_format=torch.channels_last) if policies else images
+
+
+def blur(images: Tensor, sigma: float) -> Tensor:
+    """Convolve (n, 3, h, w) images with a Gaussian of standard deviation `sigma` pixels, borders mirrored; 0 = the images
+    themselves. Gradients flow to `images`."""
+    if sigma <= 0:
+        return images
+    rows, columns = (_gaussian(side, sigma, images.device) for side in images.shape[-2:])
+    # As products with banded matrices: a convolution of three channels by themselves has no fast kernel on a CPU.
+    with torch.autocast(images.device.type, enabled=False):
+        return (rows @ images.float() @ columns.T).contiguous(memory_format=torch.channels_last)
+
+
+def _gaussian(side: int, sigma: float, device: torch.device) -> Tensor:
+    """(side, side) float32; row i holds what pixel i takes of each pixel."""
+    reach = min(math.ceil(3 * sigma), side - 1)
+    offsets = torch.arange(-reach, reach + 1, device=device)
+    weight = offsets.float().square().mul(-0.5 / sigma**2).exp()
+    source = (torch.arange(side, device=device)[:, None] + offsets).abs()  # mirrored at the first pixel …
+    source = (side - 1) - (side - 1 - source).abs()  # … and at the last
+    return torch.zeros(side, side, device=device).scatter_add_(1, source, (weight / weight.sum()).expand(side, -1))
 
 
 def flip(images: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ __all__ = ["ladder"]
 def ladder(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     preset: Annotated[
-        str, typer.Option(help="Preset of the ladder (candidates, papers, smoke) or a YAML file.")
+        str, typer.Option(help="Preset of the ladder (candidates, cpu, papers, smoke) or a YAML file.")
     ] = "candidates",
     rungs: Annotated[
         str | None,

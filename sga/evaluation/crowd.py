@@ -13,6 +13,7 @@ from sga.evaluation.frechet import PrefixMoments
 from sga.evaluation.neighbours import NearestFaces, nearest_of_both
 from sga.evaluation.rates import rate
 from sga.evaluation.referee import Referee
+from sga.evaluation.spectrum import MeanSpectrum
 
 __all__ = ["Copies", "Crowd", "Eyes", "Pair", "Sight"]
 
@@ -91,13 +92,15 @@ class Copies:
 
 @dataclass
 class Crowd:
-    """The faces of one gender. moments: of all and of the first few; features: (≤ keep, width); sheet: the first pictures."""
+    """The faces of one gender. moments: of all and of the first few; spectrum: of all; features: (≤ keep, width); sheet: the
+    first pictures."""
 
     gender: int
     moments: PrefixMoments
     keep: int
     sheet_size: int
     copies: Copies | None = None
+    spectrum: MeanSpectrum = field(default_factory=MeanSpectrum)
     n: int = 0
     right: int = 0
     sheet: list[np.ndarray] = field(default_factory=list)
@@ -116,6 +119,7 @@ class Crowd:
             copies = self.copies if self.copies is not None and self.copies.open else None
             sight = eyes.see(images, mirror=copies is not None)
             self.moments.update(sight.features)
+            self.spectrum.update(images)
             if self.n < self.keep:
                 self._kept.append(sight.features)
             if len(self.sheet) < self.sheet_size:

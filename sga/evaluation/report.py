@@ -10,6 +10,7 @@ from typing import Any
 from classifiers.metrics import Estimate
 from sga.evaluation.kernel import Interval
 from sga.evaluation.rates import mean_rate
+from sga.evaluation.spectrum import Excess
 
 __all__ = ["Acceptance", "Copying", "Diversity", "Likeness", "Report", "SourceReport", "TableBlock", "ValueReport", "markdown"]
 
@@ -74,12 +75,13 @@ class Diversity:
 @dataclass(frozen=True)
 class SourceReport:
     """One source of faces. groups: by "overall" and gender, None where there are too few faces; gender: accuracy by the
-    referee, "overall" = the mean of the genders, empty where it knows none."""
+    referee, "overall" = the mean of the genders, empty where it knows none; spectrum: by gender, against all real faces."""
 
     groups: dict[str, Likeness | None]
     gender: dict[str, Estimate]
     copying: dict[str, Copying] = field(default_factory=dict)
     acceptance: dict[str, Acceptance] = field(default_factory=dict)
+    spectrum: dict[str, Excess] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ class Report:
     values: list[ValueReport] = field(default_factory=list)
     referee: dict[str, dict[str, Estimate]] = field(default_factory=dict)
     """The referee's accuracy and balanced accuracy by attribute, on faces that it never saw."""
+    spectrum_floor: Excess | None = None
+    """Of one half of the real faces against the other."""
 
     @property
     def sources(self) -> dict[str, SourceReport]:
@@ -127,7 +131,7 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """Plain values; what does not exist is null."""
         plain = {"facts": self.facts, "referee": {name: _plain(rows) for name, rows in self.referee.items()}}
-        plain["floor"] = _plain(self.floor)
+        plain |= {"floor": _plain(self.floor), "spectrum_floor": _plain(self.spectrum_floor)}
         plain |= {name: _plain(source) for name, source in self.sources.items()}
         plain |= {"diversity": _plain(self.diversity), "attributes": _plain(self.values)}
         plain["attribute_means"] = _plain(self.attribute_means())

@@ -29,6 +29,7 @@ from sga.evaluation.referee import Referee, train_referee
 from sga.evaluation.report import Acceptance, Copying, Report, SourceReport, markdown
 from sga.evaluation.sampler import AcceptedFaces, Faces, GeneratorFaces
 from sga.evaluation.settings import EvaluationSettings
+from sga.evaluation.spectrum import spectrum_of
 from sga.evaluation.tables import report_tables
 from sga.generation.face_model import FaceModel
 from sga.version import __version__
@@ -101,6 +102,7 @@ class _Evaluation:
         self.plan = Plan.of({name: len(rows) for name, rows in self.rows.items()}, settings)
         self.pixels = load_pixels(workspace, self.table)
         self.album = Album()
+        self.spectrum = spectrum_of(self.pixels, self.rows[OVERALL])
         self._seconds: dict[str, float] = {}
 
     def report(self, gan_folder: Path, model: Path | None) -> Report:
@@ -124,7 +126,9 @@ class _Evaluation:
         table = Table.load(evaluation_folder(self.workspace) / "referee" / "accuracy.json")
         referee = {name: rows["referee"] for name, rows in table.cells.items()}
         facts = self._facts(source, accepted, eyes, reality)
-        return Report(facts, between_real, unselected, chosen, varied, values, referee)
+        halves = (spectrum_of(self.pixels, half) for half in np.array_split(self.rows[OVERALL], 2))
+        spectrum_floor = next(halves).against(next(halves))
+        return Report(facts, between_real, unselected, chosen, varied, values, referee, spectrum_floor)
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
@@ -184,7 +188,9 @@ class _Evaluation:
             each = {value: rate(crowd.right, crowd.n) for value, crowd in crowds.items()}
             gender = {OVERALL: mean_rate(list(each.values())), **each}
         copying = {value: _copying(crowd.copies) for value, crowd in crowds.items() if crowd.copies and crowd.copies.distances}
-        return SourceReport(groups, gender, copying, _acceptance(faces))
+        told = {value: crowd.spectrum.against(self.spectrum) for value, crowd in crowds.items()}
+        spectra = {value: one for value, one in told.items() if one is not None}
+        return SourceReport(groups, gender, copying, _acceptance(faces), spectra)
 
     def _pictures(self, name: str, crowds: dict[str, Crowd], reality: Reality) -> None:
         for value, crowd in crowds.items():

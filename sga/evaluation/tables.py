@@ -6,13 +6,14 @@ import math
 
 from classifiers.metrics import Estimate
 from sga.evaluation.report import Likeness, Report, TableBlock
+from sga.evaluation.spectrum import Excess
 
 __all__ = ["report_tables"]
 
 
 def report_tables(report: Report) -> list[TableBlock]:
     """Every table that the report has something for."""
-    rest = (_values(report), _diversity(report), _copying(report))
+    rest = (_values(report), _diversity(report), _copying(report), _spectrum(report))
     return [_likeness(report), _gender(report), *(block for block in rest if block.rows)]
 
 
@@ -121,6 +122,24 @@ def _copying(report: Report) -> TableBlock:
     )
     header = ("faces", "gender", "ratio", "nearer than 1 %", "n", "least distance", "1 % quantile", "held-out faces")
     return TableBlock("Nearest training faces", header, rows, notes)
+
+
+def _spectrum(report: Report) -> TableBlock:
+    floor = report.spectrum_floor
+    rows = [] if floor is None else [["real (floor)", "–", *_decibels(floor)]]
+    for name, source in report.sources.items():
+        rows += [[name, gender, *_decibels(one)] for gender, one in source.spectrum.items()]
+    notes = (
+        "The frequency that exceeds its like in real faces most, in the mean power of all faces and in the power of the mean "
+        "face, where what sits at the same pixels of every face is left. Well above the floor, one half of the real faces "
+        "against the other, it is seen as a grid of dots.",
+    )
+    header = ("faces", "gender", "power, dB", "period, pixels", "mean face, dB", "period, pixels")
+    return TableBlock("Spectrum", header, rows, notes)
+
+
+def _decibels(one: Excess) -> list[str]:
+    return [f"{value:.1f}" for value in (one.power, one.period, one.locked, one.locked_period)]
 
 
 def _percent(one: Estimate | None) -> str:

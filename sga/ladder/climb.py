@@ -67,7 +67,7 @@ def climb(
     Raises:
         Stopped: it was asked to stop, or the time of `classifiers.runtime.stop_after` is up; what was trained is saved.
         ConfigError: a preset that is not there, settings that are wrong, or another length than that of the ladder in `out`.
-        WorkspaceError: the style feature network of the workspace is not done.
+        WorkspaceError: the style feature network of the workspace is not done, or a warm start is not there or does not fit.
     """
     out = workspace.root / "ladder" if out is None else out
     measured_by = load_settings(EvaluationSettings, "evaluation", settings.evaluation, settings.evaluation_overrides)
@@ -87,7 +87,7 @@ def climb(
                 raise Stopped
             begun = True
             announce(f"{rung.name}, seed {rung.seed}: to point {number} of {settings.points}")
-            _train(workspace, rung, number, settings, progress)
+            _train(workspace, rung, number, settings, announce, progress)
     report = _report(out, rungs, settings, measured_by, workspace)
     for number in range(settings.points, 0, -1):  # results first
         for rung in rungs:
@@ -126,14 +126,27 @@ def _check_length(out: Path, settings: LadderSettings) -> None:
     write_json(path, wanted)
 
 
-def _train(workspace: Workspace, rung: _Rung, number: int, settings: LadderSettings, progress: bool) -> None:
+def _train(
+    workspace: Workspace,
+    rung: _Rung,
+    number: int,
+    settings: LadderSettings,
+    announce: Callable[[str], None],
+    progress: bool,
+) -> None:
     """Bring a rung to a point and keep a snapshot of it."""
     goal, place = settings.amount * number / settings.points, rung.point(number)
     space = _Space(workspace.root, rung.folder / "gan")
-    result = train(space, rung.settings, progress=progress, stop_after=goal, measure=settings.measure)
+    begin = None if settings.warm_start_from is None else Path(settings.warm_start_from)
+    result = train(space, rung.settings, progress=progress, stop_after=goal, measure=settings.measure, warm_start_from=begin)
     spent = {"images": result.images, "seconds": result.seconds, "cpu_seconds": result.cpu_seconds}
     if not result.finished and spent[settings.measure] < goal:
         raise Stopped
+    if result.images == 0:
+        announce(
+            f"{rung.name}: all of the time went into its warm start, there is nothing to evaluate. More --minutes, or "
+            "--set warm_start_from=FOLDER, the gan folder of a run that has it"
+        )
     building = place.with_name(f".{place.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)

@@ -33,7 +33,7 @@ def summary(found: Sequence[Measured], settings: LadderSettings) -> dict[str, An
     are of the means over seeds."""
     first = next((one.evaluation for one in found if one.evaluation), None)
     length = {"measure": settings.measure, "amount": settings.amount, "points": settings.points, "seeds": settings.seeds}
-    report: dict[str, Any] = {"length": length, "overrides": settings.overrides}
+    report: dict[str, Any] = {"length": length, "overrides": settings.overrides, "warm_start_from": settings.warm_start_from}
     if first is not None:
         facts = first["facts"]
         report |= {name: facts[name] for name in ("features", "split", "count")}
@@ -64,6 +64,7 @@ def _figures(one: Measured) -> dict[str, Any]:
         for name in _DISTANCES:
             value = None if likeness is None else likeness[name]
             figures[name][group] = value["value"] if isinstance(value, dict) else value
+    figures["spectrum"] = {_OVERALL: max((one["locked"] for one in source.get("spectrum", {}).values()), default=None)}
     figures["gender"] = {group: rate["value"] for group, rate in source["gender"].items()}
     return figures
 
@@ -76,7 +77,7 @@ def _result(last: Sequence[Measured]) -> dict[str, Any]:
     for key, time in (("images_per_second", "seconds"), ("images_per_cpu_second", "cpu_seconds")):
         result[key] = _spread([one.spent["images"] / one.spent[time] for one in last if one.spent[time] > 0])
     figures = [told for one in last if (told := _figures(one))]
-    for name in (*_DISTANCES, "gender"):
+    for name in (*_DISTANCES, "spectrum", "gender"):
         groups = figures[0][name] if figures else {}
         result[name] = {group: _spread([told[name].get(group) for told in figures]) for group in groups}
     return result
@@ -114,7 +115,7 @@ def table(report: dict[str, Any]) -> TableBlock:
     speed = "images_per_cpu_second" if cpu else "images_per_second"
     header = ["rung", "images", "images/CPU s" if cpu else "images/s", "of base"]
     header += [f"FID {group}" for group in groups] + [f"{group} of base" for group in groups]
-    header += ["KID × 1000", "precision", "recall", "gender %"]
+    header += ["KID × 1000", "precision", "recall", "locked, dB", "gender %"]
     rows = []
     for rung in report["rungs"]:
         result, to_base = rung["result"], rung["to_base"]
@@ -123,6 +124,7 @@ def table(report: dict[str, Any]) -> TableBlock:
         row += [_ratio(to_base["fid"].get(group)) for group in groups]
         row += [_told(result["kid"].get(_OVERALL), "{:.2f}", 1000)]
         row += [_told(result[name].get(_OVERALL), "{:.3f}") for name in ("precision", "recall")]
+        row.append(_told(result["spectrum"].get(_OVERALL), "{:.1f}"))
         rows.append([*row, _told(result["gender"].get(_OVERALL), "{:.1f}", 100)])
     return TableBlock(_title(length), header, rows, tuple(_notes(report)))
 
@@ -142,8 +144,9 @@ def _notes(report: dict[str, Any]) -> list[str]:
     return [
         f"Unselected faces, {report['count']:,} of each gender, against real ones of the split {report['split']}; features: "
         f"{features['name']} ({features['width']} numbers). FID of real against real faces: {floor}. `of base` is the ratio to "
-        "the first rung. Over seeds: mean (least to largest). Images are those of the adversarial training; the time is that "
-        "of all training, a warm start included."
+        "the first rung. Locked: how far a frequency of the mean face exceeds its like in real faces; twelve and more are a "
+        "grid of dots. Over seeds: mean (least to largest). Images are those of the adversarial training; the time is that of "
+        "all training, a warm start of the rung's own included."
     ]
 
 

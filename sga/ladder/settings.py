@@ -25,6 +25,9 @@ class LadderSettings(Settings):
         "wall", description="of minutes; cpu = CPU time of all threads, where others work too"
     )
     points: int = Field(3, ge=1, description="snapshots of each training, evenly over its length; the last is its result")
+    warm_start_from: str | None = Field(
+        None, description="gan folder of a run; rungs with a warm start begin with its, whose time does not count"
+    )
     overrides: list[str] = Field([], description="KEY=VALUE of sga train, for every rung")
     evaluation: str = Field("quick", description="preset of sga evaluate")
     evaluation_overrides: list[str] = Field([], description="KEY=VALUE of sga evaluate")

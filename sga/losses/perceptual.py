@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from classifiers.backbones import Backbone
+from configs.errors import ConfigError
 
 __all__ = ["Perception", "feature_maps"]
 
@@ -28,9 +29,17 @@ class Perception(nn.Module):
     does)."""
 
     def __init__(self, backbone: Backbone, layers: int) -> None:
+        """Raises ConfigError where the backbone has fewer feature maps."""
         super().__init__()
         self.backbone = backbone.eval().requires_grad_(False)
         self.layers = layers
+        stages: Any = getattr(backbone.network, "feature_info", [])
+        if len(stages) < layers:
+            raise ConfigError(
+                f"Expected a backbone with {layers} feature maps for the perceptual term, found {len(stages)}. "
+                f"Type: --set warm_start.layers={max(1, len(stages))}, or train the style feature network on another backbone"
+            )
+        self._stride = max(int(stage["reduction"]) for stage in stages[:layers])
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Feature maps of (n, 3, h, w) images in [-1, 1], unit length along the channels."""
@@ -39,8 +48,9 @@ class Perception(nn.Module):
 
     def forward(self, drawn: Tensor, real: Tensor) -> Tensor:
         """(n,) squared distances, mean over places, summed over layers; the gradient flows into `drawn` alone."""
-        # A fixed grid of strides leaves the places between it unseen, and the generator draws a dot pattern there.
-        top, left = torch.randint(0, 4, (2,)).tolist()
+        # A fixed grid of strides leaves the places between it unseen, and the generator draws dots there; offsets that stop
+        # short of the deepest stride leave a grid of that period.
+        top, left = torch.randint(0, min(self._stride, drawn.shape[-1] // 2), (2,)).tolist()
         drawn, real = drawn[:, :, top:, left:], real[:, :, top:, left:]
         with torch.no_grad():
             wanted = self.features(real)

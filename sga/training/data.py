@@ -16,13 +16,15 @@ from labeling.provenance import MISSING_CODE, Source
 from labeling.schema import Schema
 from labeling.table import LabelTable
 from labeling.workspace import Workspace, fingerprint
+from sga.losses import SpectralExcess, spectrum
+from sga.losses.spectral import Spectrum
 from sga.tags import tag_columns, tag_count, tag_vectors
 from sga.training.label_noise import gender_doubt
 
 if TYPE_CHECKING:
     from sga.training.settings import GanSettings
 
-__all__ = ["RealBatch", "TrainingFaces", "load_training_faces", "step_rows", "training_rows"]
+__all__ = ["RealBatch", "TrainingFaces", "load_training_faces", "spectral_excess", "step_rows", "training_rows"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,14 @@ class TrainingFaces:
         for group, count in zip(groups, counts, strict=True):
             weights[group] = (1 - balance) + balance * sum(counts) / (2 * count)
         return np.cumsum(weights)
+
+
+def spectral_excess(faces: TrainingFaces, device: torch.device, most: int = 1024) -> SpectralExcess:
+    """The excess over the spectrum of (at most so many) faces, evenly picked."""
+    rows = np.linspace(0, len(faces) - 1, min(most, len(faces))).astype(np.int64)
+    parts = [(len(part), spectrum(faces.batch(part, device).images)) for part in np.array_split(rows, -(-len(rows) // 128))]
+    power = torch.stack([count * one.power for count, one in parts]).sum(dim=0) / len(rows)
+    return SpectralExcess(Spectrum(power, torch.stack([count * one.mean for count, one in parts]).sum(dim=0) / len(rows)))
 
 
 def step_rows(faces: TrainingFaces, sampling: np.ndarray | None, seed: int, seen: int, batch: int) -> np.ndarray:

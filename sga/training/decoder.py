@@ -77,6 +77,7 @@ def warm_start(
         parts.load_state_dict(state["parts"])
         restore_optimizer(optimizer, state["optimizer"])
         seen, before = state["seen"], state.get("clock")
+    weights = {"pixel": settings.pixel, "perceptual": settings.perceptual, "kl": settings.kl}
     parts.train()
     clock = Clock(before).start()
     terms: dict[str, Tensor] = {}
@@ -97,8 +98,7 @@ def warm_start(
                 group["lr"] = _rate(settings, seen)
             seed_step(seed, seen)
             batch = faces.batch(batch_rows(len(faces), seed, seen, settings.batch), fabric.device)
-            terms = _terms(generator, encoder, perception, batch, fabric)
-            weights = {"pixel": settings.pixel, "perceptual": settings.perceptual, "kl": settings.kl}
+            terms = _terms(generator, encoder, perception if settings.perceptual > 0 else None, batch, fabric)
             optimizer.zero_grad(set_to_none=True)
             torch.stack([weights[name] * term for name, term in terms.items()]).sum().backward()
             optimizer.step()
@@ -111,17 +111,22 @@ def warm_start(
 
 
 def _terms(
-    generator: ConditionalGenerator, encoder: Encoder, perception: Perception, batch: RealBatch, fabric: Fabric
+    generator: ConditionalGenerator,
+    encoder: Encoder,
+    perception: Perception | None,
+    batch: RealBatch,
+    fabric: Fabric,
 ) -> dict[str, Tensor]:
-    """The raw terms of one step, 0-d: mean L1 of the pixels, perceptual distance, KL a face."""
+    """Raw terms of one step, 0-d: mean L1 of the pixels, KL a face, perceptual distance where asked for."""
     real = flip(batch.images)
     with fabric.autocast():
         mean, log_variance = encoder.posterior(real)
         code = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
         drawn = generator(code, batch.gender.clamp(min=0), batch.style).float()
-        likeness = perception(drawn, real).mean()
+        likeness = None if perception is None else perception(drawn, real).mean()
     kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
-    return {"pixel": (drawn - real).abs().mean(), "perceptual": likeness, "kl": kl}
+    terms = {"pixel": (drawn - real).abs().mean(), "kl": kl}
+    return terms if likeness is None else {**terms, "perceptual": likeness}
 
 
 def _finite(terms: dict[str, Tensor], seen: int, settings: WarmStartSettings) -> dict[str, float]:

@@ -57,6 +57,7 @@ def train(
     progress: bool = True,
     stop_after: float | None = None,
     measure: Measure = "seconds",
+    warm_start_from: Path | None = None,
 ) -> TrainingResult:
     """Train, or go on training, the generator of a workspace.
 
@@ -67,6 +68,8 @@ def train(
     faces: None = those of the workspace that `training_rows` names. accept_changes: go on though settings or faces are not
     those of the run; where it is finished, `settings.images` must ask for more. stop_after: length at which to stop as at a
     signal, in units of `measure` over all calls (the result's fields of that name); None = at `settings.images` alone.
+    warm_start_from: gan folder of a run whose warm start this one begins with, instead of its own; that
+    one's time does not count.
 
     Raises:
         WorkspaceError: a stage before is missing, or the run in the workspace is of other faces.
@@ -91,7 +94,11 @@ def train(
     whole, warm = resident(faces, device), settings.warm_start is not None
     limit = _Limit(stop_after, measure)
     try:
-        anchor = prepare_warm_start(workspace, settings, whole, fabric, limit.reached, progress=progress) if warm else None
+        anchor = (
+            prepare_warm_start(workspace, settings, whole, fabric, limit.reached, warm_start_from, progress=progress)
+            if warm
+            else None
+        )
     except Stopped:
         return _result(0, folder, warm_start_clock(folder))
     if anchor is not None and settings.selection < 1:

@@ -33,6 +33,7 @@ class LossWeights(Settings):
     penalty: float = Field(0.5, ge=0, description="gradient penalty of the discriminator; of r1 it is γ")
     anchor: float = Field(0.0, ge=0, description="the warm start's L1 and perceptual terms go on beside the adversarial ones")
     anchor_perceptual: float = Field(1.0, ge=0, description="how much of the perceptual term the anchor keeps")
+    spectrum: float = Field(0.0, ge=0, description="excess of a frequency of the generated faces over the real ones")
 
 
 class WarmStartSettings(Settings):
@@ -107,6 +108,14 @@ class GanSettings(Settings):
         "al. 2020); None = augment always",
     )
     adaptive_images: int = Field(500_000, ge=1, description="in which that probability can go from 0 to 1, images")
+    blur: float = Field(
+        0.0,
+        ge=0,
+        multiple_of=0.25,
+        description="standard deviation of a Gaussian over all that the discriminator sees, pixels, at the first image; it "
+        "falls to 0 over `blur_images`: structure before texture (Karras et al. 2021, appendix F)",
+    )
+    blur_images: int = Field(200_000, ge=1, description="length of that fall, images")
     condition_after: int = Field(0, ge=0, description="both networks are unconditional until here, images")
     condition_ramp_images: int = Field(
         0, ge=0, description="and from there gender and style come in linearly over so many images (Shahbazi et al. 2022)"

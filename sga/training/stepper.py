@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
@@ -15,12 +15,19 @@ from classifiers.runtime.compiling import compile_networks
 from classifiers.runtime.graphs import Graphed
 from sga.augment import flip
 from sga.condition import ConditionPrior
-from sga.training.data import RealBatch, TrainingFaces, step_rows
+from sga.training.data import RealBatch, TrainingFaces, spectral_excess, step_rows
 from sga.training.ema import update_average
 from sga.training.resident import ResidentFaces
 from sga.training.settings import GanSettings
 from sga.training.state import RunState
-from sga.training.steps import condition_strength, discriminator_step, generate, generator_step, learning_rate_factor
+from sga.training.steps import (
+    blur_sigma,
+    condition_strength,
+    discriminator_step,
+    generate,
+    generator_step,
+    learning_rate_factor,
+)
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -46,6 +53,7 @@ class Stepper:
         """tell: gets a line about each setting of `settings.launch` that cannot be had here."""
         self._fabric, self._settings, self._state, self._faces = fabric, settings, state, faces
         self._prior, self._anchor = prior, anchor
+        self._spectrum = spectral_excess(faces, fabric.device) if settings.weights.spectrum > 0 else None
         self._sampling = faces.sampling(settings.balance_gender)
         if settings.launch.compile:
             compile_networks([state.generator, state.discriminator], fabric.device, tell)
@@ -63,13 +71,15 @@ class Stepper:
         steps = state.seen // settings.batch
         penalise = steps % settings.penalty_interval == 0
         anchored = self._anchor is not None and settings.weights.anchor > 0 and steps % settings.anchor_interval == 0
-        strength = condition_strength(settings, state.seen)
-        if self._graphed is None or anchored:  # the anchor's perception chooses its grid on the host
+        strength, sigma = condition_strength(settings, state.seen), blur_sigma(settings, state.seen)
+        kind: dict[str, Any] = {"penalise": penalise, "anchored": anchored, "strength": strength, "sigma": sigma}
+        # The anchor's perception chooses its grid on the host, and a blur that fades would fill the places for recordings.
+        if self._graphed is None or anchored or sigma > 0:
             real = self._faces.batch(rows, fabric.device)
-            terms = self._both(real, penalise=penalise, anchored=anchored, strength=strength)
+            terms = self._both(real, **kind)
         else:
             index = to_device(np.sort(rows), fabric.device)
-            terms = self._graphed(index, penalise=penalise, anchored=False, strength=strength)
+            terms = self._graphed(index, **kind)
         state.tally.add(terms)
         state.seen += settings.batch
         update_average(
@@ -81,7 +91,7 @@ class Stepper:
             ramp=settings.ema_ramp,
         )
 
-    def _both(self, real: RealBatch, *, penalise: bool, anchored: bool, strength: float) -> dict[str, Tensor]:
+    def _both(self, real: RealBatch, *, penalise: bool, anchored: bool, strength: float, sigma: float) -> dict[str, Tensor]:
         """A step of the discriminator and one of the generator; returns their raw terms."""
         fabric, settings, state = self._fabric, self._settings, self._state
         if settings.flip:
@@ -99,6 +109,7 @@ class Stepper:
             condition,
             penalise=penalise,
             strength=strength,
+            sigma=sigma,
             adaptive=state.adaptive,
         )
         return told | generator_step(
@@ -111,6 +122,8 @@ class Stepper:
             fake,
             condition,
             self._anchor if anchored else None,
+            self._spectrum,
             strength=strength,
+            sigma=sigma,
             adaptive=state.adaptive,
         )

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from sga.augment import diff_augment
+from sga.augment import blur, diff_augment
 from sga.condition import Condition
-from sga.losses import ADVERSARIAL, PENALTIES, forward_gender_loss, gender_loss, soft_gender_loss, style_loss, tag_loss
+from sga.losses import (
+    ADVERSARIAL,
+    PENALTIES,
+    SpectralExcess,
+    forward_gender_loss,
+    gender_loss,
+    soft_gender_loss,
+    style_loss,
+    tag_loss,
+)
 from sga.models import DiscriminatorOutput
 from sga.training.adaptive import AdaptiveAugment
 from sga.training.data import RealBatch
@@ -21,7 +31,7 @@ if TYPE_CHECKING:
 
     from sga.training.warm_start import Anchor
 
-__all__ = ["condition_strength", "discriminator_step", "generate", "generator_step", "learning_rate_factor"]
+__all__ = ["blur_sigma", "condition_strength", "discriminator_step", "generate", "generator_step", "learning_rate_factor"]
 
 
 def generate(fabric: Fabric, generator: nn.Module, condition: Condition, strength: float = 1.0) -> Tensor:
@@ -47,15 +57,16 @@ def discriminator_step(
     *,
     penalise: bool,
     strength: float = 1.0,
+    sigma: float = 0.0,
     adaptive: AdaptiveAugment | None = None,
 ) -> dict[str, Tensor]:
     """Update the discriminator; returns raw terms (0-d, detached). fake: (n, 3, size, size), its graph is not touched.
 
-    strength: of the condition, in the projection and in the weights of the auxiliary terms. adaptive: sets how likely the
-    augmentation is, and learns from the verdicts; None = always.
+    strength: of the condition, in the projection and in the weights of the auxiliary terms. sigma: of the blur. adaptive: sets
+    how likely the augmentation is, and learns from the verdicts; None = always.
     """
     discriminator.requires_grad_(True)
-    augment = _augmentation(settings, adaptive)
+    augment = _augmentation(settings, adaptive, sigma)
     seen_real, seen_fake = augment(real.images), augment(fake.detach())
     told_real, told_fake = _told_of_real(real, strength), _told_of_fake(condition, strength)
     with fabric.autocast():
@@ -98,16 +109,19 @@ def generator_step(
     fake: Tensor,
     condition: Condition,
     anchor: Anchor | None = None,
+    spectrum: SpectralExcess | None = None,
     *,
     strength: float = 1.0,
+    sigma: float = 0.0,
     adaptive: AdaptiveAugment | None = None,
 ) -> dict[str, Tensor]:
     """Update the generator; returns raw terms (0-d, detached). fake: what `generate` made for `condition`, with its graph.
 
-    anchor: adds the warm start's terms on the real faces; None = off. strength, adaptive: as in `discriminator_step`.
+    anchor: adds the warm start's terms on the real faces; spectrum: adds the excess of the generated ones; None = off.
+    strength, sigma, adaptive: as in `discriminator_step`.
     """
     discriminator.requires_grad_(False)  # its weights' gradients would be computed for nothing
-    game, augment = ADVERSARIAL[settings.adversarial], _augmentation(settings, adaptive)
+    game, augment = ADVERSARIAL[settings.adversarial], _augmentation(settings, adaptive, sigma)
     with fabric.autocast():
         verdict = _verdict(discriminator, augment(fake), _told_of_fake(condition, strength))
         scores = None
@@ -120,6 +134,8 @@ def generator_step(
         terms["style"] = _style_term(settings, verdict.style, condition.style)
     if anchor is not None:
         terms["anchor"] = anchor(fabric, generator, real)
+    if spectrum is not None:
+        terms["spectrum"] = spectrum(fake)
     _update(fabric, generator, optimiser, _weighted_sum(terms, settings, strength))
     return {f"G/{name}": value.detach() for name, value in terms.items()}
 
@@ -133,6 +149,12 @@ def condition_strength(settings: GanSettings, seen: int) -> float:
     return min(max(waited / settings.condition_ramp_images, 0.0), 1.0)
 
 
+def blur_sigma(settings: GanSettings, seen: int) -> float:
+    """Standard deviation of the blur before the discriminator, pixels: linearly from `blur` to 0 over `blur_images`, in
+    quarters of a pixel."""
+    return math.ceil(4 * settings.blur * max(0.0, 1 - seen / settings.blur_images)) / 4
+
+
 def learning_rate_factor(settings: GanSettings, seen: int) -> float:
     """1 until `decay_after`, then halved every `decay_half_life` images."""
     if settings.decay_after is None:
@@ -140,9 +162,9 @@ def learning_rate_factor(settings: GanSettings, seen: int) -> float:
     return float(0.5 ** (max(0, seen - settings.decay_after) / settings.decay_half_life))
 
 
-def _augmentation(settings: GanSettings, adaptive: AdaptiveAugment | None) -> Callable[[Tensor], Tensor]:
+def _augmentation(settings: GanSettings, adaptive: AdaptiveAugment | None, sigma: float) -> Callable[[Tensor], Tensor]:
     probability = None if adaptive is None else adaptive.probability
-    return lambda images: diff_augment(images, settings.diff_augment, probability)
+    return lambda images: diff_augment(blur(images, sigma), settings.diff_augment, probability)
 
 
 def _verdict(discriminator: nn.Module, images: Tensor, told: Tensor, *, plain: bool = False) -> DiscriminatorOutput:
@@ -192,6 +214,7 @@ def _weighted_sum(terms: Mapping[str, Tensor], settings: GanSettings, strength: 
         "fake_gender": gender,
         "fake_style": style,
         "anchor": weights.anchor * settings.anchor_interval,
+        "spectrum": weights.spectrum,
         "penalty": penalty,
         "fake_penalty": penalty,
     }

@@ -1,14 +1,18 @@
 """Warm start: the generator first learns to draw as the decoder of a variational autoencoder over the real faces.
 
 A GAN from scratch spends its first tens of thousands of images on noise. A decoder with the same weights draws recognisable
-faces after as many, so where compute is short the adversarial training starts from there. Three terms: L1, a perceptual
-distance on the early layers of the workspace's own style feature network, and a weak KL term. Afterwards the posterior of all
-faces is fitted as a Gaussian that depends linearly on the condition, and the map from the generator's truncated normal prior to
-it is folded into the generator's first layer: drawing needs nothing new.
+faces after as many, so where compute is short the adversarial training starts from there. Its terms: L1, a perceptual distance
+on the early layers of the workspace's own style feature network, and a weak KL term. The perceptual distance sharpens eyes and
+pays with a grid of dots, whatever was tried against them here (a weight of 0.2 instead of 1, features of unit length or not,
+offsets over all strides, a penalty on the spectrum; 25,000 images each): where a texture cannot be placed, any texture is
+nearer to the real features than none. The adversarial training's own spectral term takes them out again. Afterwards the
+posterior of all faces is fitted as a Gaussian that depends linearly on the condition, and the map from the generator's
+truncated normal prior to it is folded into the generator's first layer: drawing needs nothing new.
 """
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,8 +42,17 @@ from sga.training.snapshot import load_weights, save_weights
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-__all__ = ["Anchor", "align_prior", "prepare_warm_start", "select_faces", "warm_start", "warm_start_clock"]
+__all__ = [
+    "Anchor",
+    "align_prior",
+    "prepare_warm_start",
+    "select_faces",
+    "warm_start",
+    "warm_start_clock",
+]
 
+_FILES = ("warm_start.safetensors", "warm_start_encoder.safetensors", "warm_start.json")
+"""A finished warm start; the last one is written when the others are whole."""
 _ALWAYS_KEPT = 1000
 """Faces of a gender that a selection never goes below: a rare gender has no face to spare."""
 
@@ -65,9 +78,10 @@ class Anchor:
             with torch.no_grad():
                 noise = self.encoder(real.images, generator.condition(gender, real.style))  # type: ignore[operator]
             drawn = generator(noise, gender, real.style).float()
-            likeness = self.perception(drawn, real.images) if perceptual > 0 else torch.zeros_like(drawn[:, 0, 0, 0])
+            weight = self.settings.perceptual * perceptual
+            likeness = self.perception(drawn, real.images) if weight > 0 else torch.zeros_like(drawn[:, 0, 0, 0])
         pixel = (drawn - real.images).abs().mean(dim=(1, 2, 3))
-        return self.settings.pixel * pixel + self.settings.perceptual * perceptual * likeness
+        return self.settings.pixel * pixel + weight * likeness
 
 
 def prepare_warm_start(
@@ -76,17 +90,20 @@ def prepare_warm_start(
     faces: TrainingFaces,
     fabric: Fabric,
     enough: Callable[[Clock], bool] = lambda clock: False,
+    shared: Path | None = None,
     *,
     progress: bool = True,
 ) -> Anchor:
     """The warm start of a run: trained where it is not there yet, then read from `gan/warm_start*.safetensors`.
 
     Stopped and typed again, it continues; other settings or faces start it anew. Once the adversarial training has begun it
-    stays as it is, also where that goes on with other faces. enough: whether it has trained for long enough for now.
+    stays as it is, also where that goes on with other faces. enough: whether it has trained for long enough for now. shared:
+    gan folder of a run whose warm start is taken where there is none yet, of the same settings, generator and style feature
+    network; its faces, or what is made of their labels, may be others.
 
     Raises:
         Stopped: it was asked to stop, or it is enough; what was trained is saved.
-        WorkspaceError: the adversarial training has begun and the files of its warm start are gone.
+        WorkspaceError: the adversarial training has begun and the files of its warm start are gone, or `shared` does not fit.
     """
     asked = settings.warm_start
     assert asked is not None  # the caller's condition
@@ -111,7 +128,13 @@ def prepare_warm_start(
                 "to start anew."
             )
     elif lost or not stamped.is_file() or {**read_json(stamped), "clock": None} != {**stamp, "clock": None}:
-        _train_warm_start(folder, stamp, encoder, perception, settings, faces, fabric, enough, progress=progress)
+        if shared is None:
+            _train_warm_start(folder, stamp, encoder, perception, settings, faces, fabric, enough, progress=progress)
+        else:
+            _check_shared(shared, folder, stamp)
+            fabric.barrier()  # no process looks at the files after another has begun to write them
+            if fabric.is_global_zero:
+                _copy_warm_start(shared, folder, stamp)
         fabric.barrier()
     load_weights(encoder, weights)
     encoder.to(fabric.device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]
@@ -171,6 +194,30 @@ def _train_warm_start(
         write_json(folder / "warm_start.json", {**stamp, "clock": clock.totals()})
         checkpoint.unlink(missing_ok=True)
         started.unlink(missing_ok=True)
+
+
+def _check_shared(source: Path, folder: Path, stamp: dict[str, Any]) -> None:
+    """Raise a WorkspaceError where `source` has no finished warm start, or not the one that `stamp` asks for."""
+    stamped = source / _FILES[-1]
+    if lost := [name for name in _FILES if not (source / name).is_file()]:
+        raise WorkspaceError(f"Expected the gan folder of a run with a finished warm start, found no {source / lost[-1]}.")
+    found = read_json(stamped)
+    for name in ("settings", "generator", "sfn"):
+        if found[name] != stamp[name]:
+            raise WorkspaceError(
+                f"Expected the warm start in {source} to have the {name} {stamp[name]} of the run in {folder}, found "
+                f"{found[name]}. Leave this preset to its own warm start, or set what differs."
+            )
+
+
+def _copy_warm_start(source: Path, folder: Path, stamp: dict[str, Any]) -> None:
+    """Begin a run with the warm start of the one in `source`, whose time stays with that one."""
+    for name in _FILES[:-1]:
+        with atomic_path(folder / name) as temporary:
+            shutil.copyfile(source / name, temporary)
+    write_json(folder / _FILES[-1], stamp)
+    for half_done in ("warm_start.checkpoint.pt", "warm_start.started.json"):
+        (folder / half_done).unlink(missing_ok=True)
 
 
 def warm_start_clock(folder: Path) -> Clock:

@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
-from sga.augment import POLICIES, diff_augment, flip
+from sga.augment import POLICIES, blur, diff_augment, flip
 
 
 def test_no_policy_is_the_images_themselves() -> None:
@@ -64,3 +66,29 @@ def test_flip_mirrors_about_half() -> None:
     kept = (out == images).flatten(1).all(1)
     assert (mirrored ^ kept).all()
     assert 150 < mirrored.sum() < 250
+
+
+@pytest.mark.parametrize("sigma", [0.25, 1.5, 3.0])
+def test_blur_is_that_of_scipy(sigma: float) -> None:
+    images = torch.rand(2, 3, 24, 20) * 2 - 1
+    reach = np.ceil(3 * sigma) / sigma  # where the Gaussian is cut off, in standard deviations
+    expected = gaussian_filter(images.double().numpy(), (0, 0, sigma, sigma), mode="mirror", truncate=reach)
+    np.testing.assert_allclose(blur(images, sigma).numpy(), expected, atol=1e-5)
+
+
+def test_blur_keeps_the_mean_of_a_colour_and_passes_gradients() -> None:
+    images = torch.full((1, 3, 8, 8), 0.25, requires_grad=True)
+    blurred = blur(images, 5.0)  # wider than the picture
+    torch.testing.assert_close(blurred, images)
+    blurred.sum().backward()
+    assert images.grad is not None
+    assert images.grad.sum() == pytest.approx(3 * 64, rel=1e-5)
+    assert blur(images, 0.0) is images
+
+
+def test_blur_is_float32_also_under_autocast() -> None:
+    images = torch.rand(2, 3, 16, 16)
+    expected = blur(images, 1.0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(blur(images, 1.0), expected)
+        assert blur(images.bfloat16(), 1.0).dtype == torch.float32

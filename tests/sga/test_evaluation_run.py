@@ -68,7 +68,7 @@ def test_the_command_prints_tables_and_writes_a_report(
     model = str(space.root.parent / "model")
     assert command("evaluate", "--workspace", str(space.root), "--model", model, "--preset", "smoke", *options) == 0
     text = capsys.readouterr().out
-    for title in ("Likeness to real faces", "Gender", "Attributes", "Diversity", "Nearest training faces"):
+    for title in ("Likeness to real faces", "Gender", "Attributes", "Diversity", "Nearest training faces", "Spectrum"):
         assert title in text
     folder = evaluation_folder(space)
     assert f"Report and pictures: {folder}" in text
@@ -78,6 +78,8 @@ def test_the_command_prints_tables_and_writes_a_report(
         assert set(made["facts"].pop("seconds")) >= {"referee", "real faces", "unselected", "accepted"}
     assert written == again
     assert written["unselected"]["groups"]["female"]["n"] == 12
+    assert list(written["unselected"]["spectrum"]) == ["female", "male"]
+    assert 0 < written["spectrum_floor"]["power"] < written["unselected"]["spectrum"]["female"]["power"]
     assert (
         written["floor"]["female"]["n"]
         == written["floor"]["female"]["n_real"]

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from classifiers.runtime import LaunchSettings, launch
 from configs.errors import ConfigError
 from labeling.workspace import Workspace
-from sga.augment import POLICIES, diff_augment
+from sga.augment import POLICIES, blur, diff_augment
 from sga.condition import Condition
 from sga.models import srresnet, srresnet_discriminator
 from sga.training import TrainingFaces, train
 from sga.training.adaptive import AdaptiveAugment
 from sga.training.data import RealBatch
-from sga.training.steps import condition_strength, discriminator_step, generate, generator_step
+from sga.training.steps import blur_sigma, condition_strength, discriminator_step, generate, generator_step
 
 gan = runpy.run_path(str(Path(__file__).with_name("gan_run.py")))
 TOGETHER = (
@@ -28,6 +28,9 @@ TOGETHER = (
     "penalty=r1_r2",
     "penalty_interval=2",
     "weights.penalty=1",
+    "weights.spectrum=1",
+    "blur=1",
+    "blur_images=24",
     "diff_augment=[color, translation, cutout]",
     "adaptive_augment=0.1",
     "adaptive_images=60",
@@ -81,6 +84,30 @@ def test_the_condition_comes_in_linearly() -> None:
     late = gan["settings"]("condition_after=100")
     assert [condition_strength(late, seen) for seen in (0, 99, 100)] == [0, 0, 1]
     assert condition_strength(gan["settings"](), 0) == 1
+
+
+def test_the_blur_fades_in_quarters_of_a_pixel() -> None:
+    blurred = gan["settings"]("blur=1", "blur_images=100")
+    assert [blur_sigma(blurred, seen) for seen in (0, 1, 25, 26, 50, 99, 100, 10**9)] == [1, 1, 0.75, 0.75, 0.5, 0.25, 0, 0]
+    assert blur_sigma(gan["settings"](), 0) == 0
+
+
+def test_both_networks_see_blurred_faces(fabric: Any) -> None:
+    """What differs in texture alone is the same to a discriminator behind a blur, of real and generated faces alike."""
+    settings = gan["settings"]("style_size=3", "diff_augment=[]")
+    condition = Condition(torch.zeros(4, 5), torch.tensor([0, 1, 1, 0]), torch.randn(4, 3))
+    seen: list[Tensor] = []
+    torch.manual_seed(0)
+    discriminator = srresnet_discriminator(16, style_size=3, widths=(8, 16), blocks=(0, 0))
+    discriminator.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach()))
+    optimiser = torch.optim.SGD(discriminator.parameters(), lr=0.0)
+    real, fake = real_batch(), torch.rand(4, 3, 16, 16, requires_grad=True)
+    discriminator_step(fabric, settings, discriminator, optimiser, real, fake, condition, penalise=False, sigma=2.0)
+    generator_step(
+        fabric, settings, nn.Identity(), discriminator, torch.optim.SGD([fake], lr=0.0), real, fake, condition, sigma=2.0
+    )
+    for found, faces in zip(seen, (real.images, fake, fake), strict=True):
+        torch.testing.assert_close(found, blur(faces.detach(), 2.0))
 
 
 def test_the_generator_takes_the_condition_by_its_strength(fabric: Any) -> None:

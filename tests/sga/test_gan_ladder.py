@@ -18,6 +18,7 @@ RUNGS: dict[str, set[str]] = {
     "ada": {"diff_augment", "adaptive_augment", "adaptive_images"},
     "balance": {"balance_gender"},
     "base": set(),
+    "blur": {"blur", "blur_images"},
     "cleaning": {"cleaning"},
     "diffaugment": {"diff_augment"},
     "empirical": {"style_prior"},
@@ -30,6 +31,7 @@ RUNGS: dict[str, set[str]] = {
     "projection": {"discriminator"},
     "r1-r2": {"adversarial", "penalty", "weights"},
     "ramp": {"condition_after", "condition_ramp_images"},
+    "spectrum": {"weights"},
 }
 NARROW = "{widths: [4, 8, 8], blocks: [0, 1, 0]}"
 TINY = (

@@ -120,6 +120,23 @@ def test_a_stopped_ladder_goes_on_and_ends_as_the_other(
             assert {**one, "seconds": 0, "cpu_seconds": 0} == {**two, "seconds": 0, "cpu_seconds": 0}
 
 
+def test_rungs_may_begin_with_one_warm_start(space: Workspace, rungs: list[str], tmp_path: Path) -> None:
+    warm = {"images": 16, "batch": 8, "channels": 8, "layers": 1}
+    files = []
+    for rung in rungs:
+        path = tmp_path / Path(rung).name
+        path.write_text(yaml.safe_dump({**yaml.safe_load(Path(rung).read_text()), "warm_start": warm}))
+        files.append(str(path))
+    first = ladder(files[:1], images=8, points=1, evaluation_overrides=[*EVALUATION, "seed=3"])
+    climb(space, first, tmp_path / "first", lambda line: None, progress=False)
+    (source,) = (tmp_path / "first").glob("*/seed0/gan")
+    shared = first.model_copy(update={"rungs": files, "warm_start_from": str(source)})
+    climb(space, shared, tmp_path / "shared", lambda line: None, progress=False)
+    begun = sorted((tmp_path / "shared").glob("*/seed0/gan/warm_start.safetensors"))
+    assert len(begun) == 2
+    assert {path.read_bytes() for path in begun} == {(source / "warm_start.safetensors").read_bytes()}
+
+
 def test_time_is_the_loops_own(space: Workspace, rungs: list[str], tmp_path: Path) -> None:
     """A length in CPU time: a rung stops within a step of it, whatever loading took."""
     wanted = ladder(rungs[:1], images=None, minutes=0.01, clock="cpu", points=1, evaluation_overrides=[*EVALUATION, "seed=3"])
@@ -149,6 +166,7 @@ def measured(rung: str, seed: int, fid: float, images: int = 100) -> Measured:
     group = {"fid": fid, "kid": kid, "precision": 0.5, "recall": 0.5, "coverage": 0.5, "n": 10}
     facts = {"features": {"name": "referee", "width": 8}, "split": "test", "count": 10}
     told = {"groups": {"overall": group, "male": None}, "gender": {"overall": {"value": 0.9}}}
+    told["spectrum"] = {"female": {"locked": 3.0}, "male": {"locked": 12.0}}
     evaluation = {"facts": facts, "floor": {"overall": group, "male": None}, "unselected": told}
     return Measured(rung, seed, 1, {"images": images, "seconds": 10.0, "cpu_seconds": 20.0}, evaluation)
 
@@ -159,10 +177,12 @@ def test_seeds_are_averaged_and_compared_with_the_base() -> None:
     report = summary(found, settings)
     a, b, c = report["rungs"]
     assert a["result"]["fid"] == {"overall": {"mean": 25.0, "low": 20.0, "high": 30.0, "seeds": 2}, "male": None}
+    assert a["result"]["spectrum"]["overall"]["mean"] == 12.0  # the worse of the genders
     assert b["to_base"]["fid"] == {"overall": pytest.approx(0.4), "male": None}
     assert (b["to_base"]["images_per_second"], b["result"]["images_per_cpu_second"]["mean"]) == (2.0, 10.0)
     assert (c["curve"], c["result"]["images"], c["to_base"]["images"]) == ([], None, None)
     rows = [line.split(" | ") for line in markdown(report).splitlines() if line.startswith("| b")]
+    assert "12.0" in rows[0]
     assert rows[0][1:5] == ["200", "20.0", "2.00", "10.00 (5.00 to 15.00)"]
 
 

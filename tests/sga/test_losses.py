@@ -8,11 +8,13 @@ from torch import Tensor, nn
 from sga.losses import (
     ADVERSARIAL,
     PENALTIES,
+    SpectralExcess,
     dragan_penalty,
     forward_gender_loss,
     gender_loss,
     r1_penalty,
     soft_gender_loss,
+    spectrum,
     style_loss,
 )
 from sga.losses.dragan import perturb
@@ -227,3 +229,59 @@ def test_penalty_is_float32_under_autocast() -> None:
         inside = penalty()
     assert inside.dtype == torch.float32
     assert torch.equal(inside, outside)
+
+
+def test_the_power_of_a_wave_is_at_its_frequency() -> None:
+    place = torch.arange(16.0)
+    wave = torch.cos(2 * torch.pi * place / 4).expand(1, 3, 16, 16)  # a period of four pixels along a row
+    found = spectrum(0.2 + 0.5 * torch.cat([wave, -wave, wave, wave]))
+    windowed = 0.5 * wave[0, 0].double() * torch.outer(*2 * [torch.hann_window(16, periodic=False).double()])
+    direct = sum(complex(windowed[y, x]) * np.exp(-2j * np.pi * x / 4) for y in range(16) for x in range(16))
+    assert found.power.shape == found.mean.shape == (3, 16, 9)
+    assert found.power[:, 0, 4].tolist() == pytest.approx(3 * [abs(direct) ** 2 / 16**2], rel=1e-4)
+    assert found.power[0].argmax() == 4
+    assert found.locked[:, 0, 4].tolist() == pytest.approx(3 * [abs(direct / 2) ** 2 / 16**2], rel=1e-4)  # one of four cancels
+
+
+def noise(count: int, seed: int) -> Tensor:
+    return torch.rand(count, 3, 24, 24, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def test_chance_and_what_is_missing_cost_nothing() -> None:
+    real = noise(512, 0)
+    term = SpectralExcess(spectrum(real))
+    assert term(noise(32, 1)) < 1e-3
+    assert term(0.3 * real[:32]) == 0
+
+
+def test_a_grid_of_dots_costs_its_excess_in_both_spectra() -> None:
+    real = noise(512, 0)
+    term, dots = SpectralExcess(spectrum(real)), torch.zeros(24, 24)
+    dots[::4, ::4] = 1
+    dotted = (real[:32] * 0.5 + dots).requires_grad_(True)
+    all_of_them, batch = spectrum(real), spectrum(dotted.detach())
+    strength = ((batch.power / all_of_them.power).log() - 1).clamp(min=0)
+    chance = all_of_them.locked + all_of_them.power / 32
+    likeness = ((batch.locked / chance).log() - 2).clamp(min=0)
+    loss = term(dotted)
+    assert loss.item() == pytest.approx((strength**2).mean().item() + (likeness**2).mean().item(), rel=1e-2)
+    assert strength.sum() > 0
+    assert likeness.sum() > strength.sum()
+    loss.backward()
+    assert dotted.grad is not None
+    assert term(dotted.detach() - 50 * dotted.grad) < loss  # the gradient leads out of it
+
+
+def test_dots_too_weak_for_the_power_are_found_in_the_mean_face() -> None:
+    real = noise(512, 0)
+    term, dots = SpectralExcess(spectrum(real)), torch.zeros(24, 24)
+    dots[::4, ::4] = 0.5
+    assert term(noise(32, 1) + dots) > 20 * term(noise(32, 1))
+    moved = torch.stack([face + dots.roll((k % 4, k // 4 % 4), (0, 1)) for k, face in enumerate(noise(32, 1))])
+    assert term(moved) < 0.2 * term(noise(32, 1) + dots)  # the same dots, elsewhere in every face
+
+
+def test_the_spectrum_is_float32_whatever_the_faces() -> None:
+    faces = noise(4, 2).bfloat16()
+    assert spectrum(faces).power.dtype == torch.float32
+    assert torch.allclose(spectrum(faces.float()).power, spectrum(faces).power)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from sga.models import make_network
 from sga.models.encoder import Encoder
 from sga.training import GanSettings, train
 from sga.training.data import TrainingFaces, load_training_faces
-from sga.training.warm_start import Anchor, align_prior, prepare_warm_start, warm_start
+from sga.training.warm_start import Anchor, align_prior, prepare_warm_start, warm_start, warm_start_clock
 
 WARM = {"images": 480, "batch": 16, "channels": 8, "layers": 2, "learning_rate": 4e-3}
 
@@ -225,6 +226,52 @@ def test_the_run_starts_from_it_and_does_it_once(
     (folder / "checkpoint.pt").unlink()
     prepare_warm_start(space, other, load_training_faces(space, other), launch(other.launch), progress=False)
     assert (folder / "warm_start.safetensors").stat().st_mtime_ns != stamps["warm_start.safetensors"]
+
+
+def test_runs_may_begin_with_one_warm_start(
+    sfn_workspace: Path, settings: GanSettings, copy_of: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    """Its weights, none of its time; also where the labels are read otherwise, but not another generator's."""
+    space = Workspace(copy_of(sfn_workspace))
+    short = {**settings.model_dump(), "images": 8, "warm_start": {**WARM, "images": 32}}
+    train(space, GanSettings.model_validate(short), progress=False)
+    first = space.folder("gan").rename(tmp_path / "first")
+    other = GanSettings.model_validate({**short, "seed": 7, "label_noise": "soft", "adversarial": "hinge"})
+    result = train(space, other, progress=False, warm_start_from=first, stop_after=8, measure="images")
+    folder = space.folder("gan")
+    for name in ("warm_start.safetensors", "warm_start_encoder.safetensors"):
+        assert (folder / name).read_bytes() == (first / name).read_bytes()
+    assert not (folder / "warm_start").exists()
+    assert warm_start_clock(first).totals()["cpu_seconds"] > 0
+    assert warm_start_clock(folder).totals() == {"seconds": 0, "cpu_seconds": 0}
+    assert result.images == 8
+    assert train(space, GanSettings.model_validate({**other.model_dump(), "images": 16}), progress=False).finished
+    for wrong, match in (
+        ({"warm_start": {**WARM, "images": 40}}, "to have the settings .*'images': 40.*found .*'images': 32"),
+        ({"generator": {"name": "srresnet", "arguments": {"channels": 24, "blocks": 1}}}, "to have the generator"),
+    ):
+        shutil.rmtree(folder, ignore_errors=True)
+        with pytest.raises(WorkspaceError, match=match):
+            train(space, GanSettings.model_validate({**short, **wrong}), progress=False, warm_start_from=first)
+    with pytest.raises(WorkspaceError, match=r"finished warm start, found no .*warm_start\.json"):
+        train(space, other, progress=False, warm_start_from=tmp_path)
+
+
+def test_the_spectral_excess_takes_part(sfn_workspace: Path, settings: GanSettings, copy_of: Callable[[Path], Path]) -> None:
+    space = Workspace(copy_of(sfn_workspace))
+    wanted = {**settings.model_dump(), "images": 8, "tick_images": 8, "warm_start": {**WARM, "images": 32, "perceptual": 0.0}}
+    wanted["weights"] = {**wanted["weights"], "spectrum": 10.0}
+    assert train(space, GanSettings.model_validate(wanted), progress=False).finished
+    logs = (space.folder("gan") / name / "stats.jsonl" for name in ("warm_start", "."))
+    warm, terms = (json.loads(path.read_text().splitlines()[-1]) for path in logs)
+    assert terms["G/spectrum"] > 0
+    assert "W/pixel" in warm
+    assert "W/perceptual" not in warm  # what has no weight is not computed
+
+
+def test_a_backbone_with_fewer_maps_is_refused(learnt: Parts) -> None:
+    with pytest.raises(ConfigError, match=r"with 9 feature maps .*found \d\. Type: --set warm_start\.layers=\d"):
+        Perception(learnt.perception.backbone, 9)
 
 
 def test_a_finished_run_with_a_warm_start_goes_on_with_other_styles(

@@ -38,11 +38,9 @@ SIZES: dict[str, list[str]] = {
     "sfn": [LAUNCH, *FIT, f"backbone={TINY}", "hidden=32"],
     "gan": [
         *(LAUNCH, "size=64", "images=32", "batch=8", "preview_columns=2", "tick_images=16", "checkpoint_images=16"),
-        *(
-            "generator.arguments={channels: 8, blocks: 1, up_channels: [8, 8, 8], last_kernel: 3}",
-            "discriminator.arguments.width=8",
-        ),
-        "discriminator.arguments.trunk={widths: [8, 16], blocks: [0, 0]}",
+        "generator.arguments={channels: 8, blocks: 1, up_channels: [8, 8, 8], last_kernel: 3}",
+        "discriminator.arguments={widths: [8, 16], blocks: [0, 0]}",
+        "warm_start={images: 32, batch: 8, channels: 8, layers: 2}",
     ],
     "quality": [LAUNCH, *FIT, "folds=2"],
     "model": ["critic_samples=64", "max_attempts=2"],

@@ -5,7 +5,7 @@ faces after as many, so where compute is short the adversarial training starts f
 on the early layers of the workspace's own style feature network, and a weak KL term. The perceptual distance sharpens eyes and
 pays with a grid of dots, whatever was tried against them here (a weight of 0.2 instead of 1, features of unit length or not,
 offsets over all strides, a penalty on the spectrum; 25,000 images each): where a texture cannot be placed, any texture is
-nearer to the real features than none. The adversarial training's own spectral term takes them out again. Afterwards the
+nearer to the real features than none. The adversarial training's spectral term takes most of them out later. Afterwards the
 posterior of all faces is fitted as a Gaussian that depends linearly on the condition, and the map from the generator's
 truncated normal prior to it is folded into the generator's first layer: drawing needs nothing new.
 """
@@ -42,14 +42,7 @@ from sga.training.snapshot import load_weights, save_weights
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-__all__ = [
-    "Anchor",
-    "align_prior",
-    "prepare_warm_start",
-    "select_faces",
-    "warm_start",
-    "warm_start_clock",
-]
+__all__ = ["Anchor", "align_prior", "prepare_warm_start", "select_faces", "warm_start", "warm_start_clock"]
 
 _FILES = ("warm_start.safetensors", "warm_start_encoder.safetensors", "warm_start.json")
 """A finished warm start; the last one is written when the others are whole."""
@@ -200,7 +193,10 @@ def _check_shared(source: Path, folder: Path, stamp: dict[str, Any]) -> None:
     """Raise a WorkspaceError where `source` has no finished warm start, or not the one that `stamp` asks for."""
     stamped = source / _FILES[-1]
     if lost := [name for name in _FILES if not (source / name).is_file()]:
-        raise WorkspaceError(f"Expected the gan folder of a run with a finished warm start, found no {source / lost[-1]}.")
+        raise WorkspaceError(
+            f"Expected the gan folder of a run with a finished warm start, found no {source / lost[-1]}. Train that run first, "
+            "or name another: --set warm_start_from=FOLDER"
+        )
     found = read_json(stamped)
     for name in ("settings", "generator", "sfn"):
         if found[name] != stamp[name]:

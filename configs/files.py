@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import shutil
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -79,17 +81,11 @@ def read_json(path: str | Path) -> Any:
 def hold(path: str | Path, found: str = "") -> Iterator[None]:
     """Keep the lock of a file until the block ends or the process does.
 
-    found: who else may hold it, and what to type then; "" = wait for whoever does. Where the system has no such locks
-    (Windows), nothing keeps two commands apart.
+    found: who else may hold it, and what to type then; "" = wait for whoever does.
 
     Raises:
         InputError: another process holds it, or the file cannot be opened.
     """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,10 +94,34 @@ def hold(path: str | Path, found: str = "") -> Iterator[None]:
         raise explain_os_error(error, path) from error
     with handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if found else 0))
+            _lock(handle.fileno(), wait=not found)
         except OSError as error:
             raise InputError(f"Expected to be the only one at work in {path.parent}, found {found}") from error
         yield
+
+
+def _lock(descriptor: int, *, wait: bool) -> None:
+    """Lock a file until it is closed, also by the end of the process.
+
+    Raises:
+        OSError: another process holds it, unless `wait`.
+    """
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    else:
+        import msvcrt
+
+        while True:
+            try:
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+                break
+            except OSError:
+                if not wait:
+                    raise
+                time.sleep(0.05)
 
 
 def check_space(folder: str | Path, needed: int) -> None:

@@ -17,18 +17,19 @@ from configs.errors import ModelError
 from configs.files import write_json
 from configs.settings import Settings
 from labeling.schema import Attribute, Schema
+from sga.model_names import DEFAULT_MODEL, drawing_hash, find_model, model_hash
 
-__all__ = ["ALGORITHM", "DEFAULT_MODEL", "FORMAT", "ModelFolder", "ModelSpec", "seal_model_folder"]
+__all__ = ["ALGORITHM", "DEFAULT_MODEL", "FORMAT", "SMALL_JUDGE", "ModelFolder", "ModelSpec", "seal_model_folder"]
 
 FORMAT = 1
 """Version of the folder's layout."""
 ALGORITHM = 1
 """Version of the way from (seed or ID, index, attempt) to latents and the attempt taken. Another one draws other faces."""
-DEFAULT_MODEL = Path(__file__).parent / "default_model"
-"""The model that ships."""
 
 REQUIRED = ("generator.onnx", "judge.onnx", "styles.npz")
-OPTIONAL = ("critic.npz", "card.md")
+SMALL_JUDGE = "judge-small.onnx"
+"""A judge of the same inputs and outputs for where every byte is downloaded."""
+OPTIONAL = ("critic.npz", SMALL_JUDGE, "card.md")
 
 
 class _Open(Settings):
@@ -140,15 +141,17 @@ class ModelFolder:
     spec: ModelSpec
     hash: str
     """First 16 hex digits of SHA-256 over the canonical JSON of model.json, which pins every file."""
+    drawing_hash: str
+    """16 hex digits over what decides a face: generator, styles, critic, how latents are drawn; not the judge or the card."""
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> ModelFolder:
-        """Read the `model.json` of a folder (None: the model that ships).
+        """Read the `model.json` of a folder, or of a model by its name or hash (None: the model that ships).
 
         Raises:
-            ModelError: no folder, no or a damaged model.json, or one of another version.
+            ModelError: no such model, no or a damaged model.json, or one of another version.
         """
-        path = DEFAULT_MODEL if path is None else Path(path)
+        path = find_model(path)
         raw = _read_json(path)
         for key, mine in (("format", FORMAT), ("algorithm", ALGORITHM)):
             if raw.get(key) != mine:
@@ -167,7 +170,7 @@ class ModelFolder:
                     f"Expected {path / 'model.json'} to pin plain file names ({', '.join(REQUIRED)} among them), "
                     f"found trouble with {name!r}. Export the model anew."
                 )
-        return cls(path, spec, model_hash(raw))
+        return cls(path, spec, model_hash(raw), drawing_hash(raw))
 
     def read(self, name: str) -> bytes:
         """The bytes of a file, which are those that model.json pins. They are hashed and handed out in one piece.
@@ -208,17 +211,11 @@ def read_arrays(content: bytes, name: str) -> dict[str, np.ndarray]:
         raise ModelError(f"Expected arrays in {name}, found: {error}. Export the model anew.") from error
 
 
-def model_hash(raw: Mapping[str, Any]) -> str:
-    """16 hex digits over the canonical JSON of a model.json."""
-    canonical = json.dumps(raw, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
-
-
 def seal_model_folder(path: str | Path, spec: Mapping[str, Any]) -> ModelFolder:
     """Hash the files that stand in `path`, write `model.json` last, and return the folder as a reader sees it.
 
     spec: what model.json holds; `format`, `algorithm` and `files` are set here. The files themselves are written before, by the
-    exporter: generator.onnx, judge.onnx and styles.npz, and critic.npz and card.md where there are such.
+    exporter: generator.onnx, judge.onnx and styles.npz, and what is optional where there is such.
 
     Raises:
         ModelError: a file is missing or the spec is incomplete; no model.json is left then.

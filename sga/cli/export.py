@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from configs.errors import InputError
 from sga.cli.options import DEFAULT_WORKSPACE, DryRun, Overrides, WorkspaceOption, show_settings
 
 __all__ = ["export"]
@@ -18,8 +19,19 @@ def export(
     preset: Annotated[str, typer.Option(help="Preset of the export or a YAML file.")] = "default",
     overrides: Overrides = None,
     dry_run: DryRun = False,
+    page: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the page that draws faces in a browser instead, as static files.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="DIR|NAME", help="With --page: the model folder or name. Without it: the one that ships.")
+    ] = None,
 ) -> None:
-    """Write the model folder, which is all that drawing needs."""
+    """Write the model folder, which is all that drawing needs, or with --page a page of a model folder."""
+    if page is not None:
+        _write_page(page, model)
+        return
+    if model is not None:
+        raise InputError(f"Expected --model beside --page alone, found --model {model}. Type: sga export --page DIR --model {model}")
     from configs import load_settings
     from labeling.workspace import Workspace
     from sga.export.model import QUALITY_LABELS, ExportSettings, files_beside
@@ -35,3 +47,19 @@ def export(
     kept = [path.name for path in files_beside(folder.path) if path.name != QUALITY_LABELS]
     if kept:
         typer.echo(f"Kept as they were, beside the model: {', '.join(kept)}", err=True)
+
+
+def _write_page(out: Path, model: str | None) -> None:
+    """No workspace, no torch: a model folder and the built page are all it takes."""
+    from sga.model_folder import ModelFolder
+    from sga.web import write_page
+
+    folder = ModelFolder.load(model)
+    sizes = write_page(folder, out)
+    megabytes = {name: f"{size / 1e6:.2f} MB" for name, size in sizes.items()}
+    networks = (sizes["generator"] + sizes["judge"]) / 1e6
+    typer.echo(
+        f"{out}: the page of {folder.spec.name} ({folder.hash}). A visitor downloads {networks:.2f} MB of networks (generator "
+        f"{megabytes['generator']}, judge {megabytes['judge']}), {megabytes['arrays']} of styles, {megabytes['runtime']} of runtime."
+    )
+    typer.echo(f"Copy it to any static host, or look at it: python -m http.server --directory {out}")

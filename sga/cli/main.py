@@ -51,6 +51,19 @@ class LabelGroup(LazyGroup):
     }
 
 
+class ExploreGroup(LazyGroup):
+    """Draw pictures that show what the model does."""
+
+    table: ClassVar[Table] = {
+        "styles": ("sga.cli.explore", "styles", "Draw one noise a row, one style a column, as woman and man."),
+        "noise": ("sga.cli.explore", "noise", "Draw one style a row, one noise a column."),
+        "gender": ("sga.cli.explore", "gender", "Draw faces as woman and man, and the difference of their pixels."),
+        "between": ("sga.cli.explore", "between", "Draw the way from one face to another: strip, GIF, WebP, MP4."),
+        "judged": ("sga.cli.explore", "judged", "Draw accepted faces beside rejected ones, and histograms of their scores."),
+        "conditions": ("sga.cli.explore", "conditions", "Draw each hair colour in a column, and mark which the judge sees."),
+    }
+
+
 class RootGroup(LazyGroup):
     """All stages, in the order in which they run."""
 
@@ -65,7 +78,9 @@ class RootGroup(LazyGroup):
         "quality": QualityGroup,
         "evaluate": ("sga.cli.evaluate", "evaluate", "Measure how good the generated faces are."),
         "ladder": ("sga.cli.ladder", "ladder", "Compare recipes of the generator at equal time."),
+        "explore": ExploreGroup,
         "export": ("sga.cli.export", "export", "Write the model folder that drawing needs."),
+        "serve": ("sga.cli.serve", "serve", "Avatars, faces and the page over HTTP."),
         "run": ("sga.cli.run", "run", "Run all stages from one YAML."),
         "status": ("sga.cli.status", "status", "Show which stages are done, stale or missing."),
     }

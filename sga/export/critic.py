@@ -8,13 +8,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from configs.errors import InputError
 from configs.files import atomic_path, read_json
-from sga.generation.conditions import Latents, StylePrior, draw, resolve
+from sga.export.attempts import Attempts
 from sga.generation.critic import INPUT_SCALE, LatentCritic, quantise
 from sga.generation.face_model import FaceModel
-from sga.generation.rng import Position
-from sga.model_folder import read_arrays, seal_model_folder
+from sga.model_folder import seal_model_folder
 
 __all__ = ["CriticReport", "add_critic", "integer_layers"]
 
@@ -37,23 +35,20 @@ class CriticReport:
     spread: float
 
 
-def add_critic(path: str | Path, *, samples: int = 8192, hidden: int = 64, avatars: int = 256, seed: int = 0) -> CriticReport:
-    """Draw `samples` faces of a model folder, fit the critic on seven of eight, write `critic.npz` and seal the folder anew.
+def add_critic(path: str | Path, attempts: Attempts, *, hidden: int = 64, avatars: int = 256, seed: int = 0) -> CriticReport:
+    """Fit the critic on seven of eight attempts of a model folder, write `critic.npz` and seal the folder anew.
 
     The score learnt is the judge's quality plus its log-odds of the asked gender, each standardised.
 
     Raises:
         ModelError: the folder is not whole.
-        InputError: fewer than 64 samples.
         ModuleNotFoundError: scikit-learn is not installed (extra `train`).
     """
     from sklearn.neural_network import MLPRegressor
 
-    if samples < 64:
-        raise InputError(f"Expected at least 64 samples to fit the critic on, found {samples}.")
-    path = Path(path)
+    path, samples = Path(path), len(attempts)
     before = FaceModel.load(path)
-    inputs, target = _judged(before, samples, seed)
+    inputs, target = quantise(attempts.latents, before.spec.gender.size), _score(before, attempts)
     kept = samples - samples // 8
     network = MLPRegressor(hidden_layer_sizes=(hidden,), alpha=1e-3, early_stopping=True, max_iter=500, random_state=seed)
     network.fit(inputs[:kept] / INPUT_SCALE, target[:kept])
@@ -98,34 +93,21 @@ def spearman(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
-def _judged(model: FaceModel, samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(samples, inputs) int64 of latents, genders in turn, and (samples,) float64 of the judge's scores."""
-    spec = model.spec
-    styles = read_arrays(model.folder.read("styles.npz"), "styles.npz") if spec.style_size else {}
-    prior = StylePrior(spec, styles)
-    latents: list[Latents] = []
-    for index in range(samples):
-        conditions = resolve(spec, spec.gender.values[index % spec.gender.size])
-        latents.append(draw(prior, conditions, Position(f"critic:{seed}", index, 0)))
-    quality, odds = np.empty(samples), np.empty(samples)
-    for start in range(0, samples, 256):
-        part = latents[start : start + 256]
-        gender = np.array([one.gender for one in part])
-        images = model.render(np.stack([one.noise for one in part]), gender, np.stack([one.style for one in part]))
-        verdict = model.judge(images)
-        seen = verdict.probabilities[spec.gender.name][np.arange(len(part)), gender].astype(np.float64).clip(1e-6, 1 - 1e-6)
-        quality[start : start + 256] = verdict.quality
-        odds[start : start + 256] = np.log(seen / (1 - seen)).clip(-_LOG_ODDS, _LOG_ODDS)
-    target = sum((values - values.mean()) / max(float(values.std()), 1e-9) for values in (quality, odds))
-    return quantise(latents, spec.gender.size), np.asarray(target)
+def _score(model: FaceModel, attempts: Attempts) -> np.ndarray:
+    """(n,) float64: what the critic foretells."""
+    seen = attempts.verdict.probabilities[model.spec.gender.name][np.arange(len(attempts)), attempts.gender]
+    seen = seen.astype(np.float64).clip(1e-6, 1 - 1e-6)
+    odds = np.log(seen / (1 - seen)).clip(-_LOG_ODDS, _LOG_ODDS)
+    parts = (attempts.verdict.quality.astype(np.float64), odds)
+    return np.asarray(sum((values - values.mean()) / max(float(values.std()), 1e-9) for values in parts))
 
 
 def _report(before: FaceModel, after: FaceModel, samples: int, correlation: float, avatars: int) -> CriticReport:
     """Compare the avatars of the folder with and without its critic; `before` may have an older critic, which is put aside."""
     identities = [f"critic-{number}" for number in range(avatars)]
-    chosen = after.avatars(identities)
+    chosen = after.avatars(identities, judged=True)
     before._critic = None
-    first = before.avatars(identities)
+    first = before.avatars(identities, judged=True)
     spread = [float(np.stack([face.style for face in faces]).std(axis=0).mean()) for faces in (chosen, first)]
     rates = [sum(face.accepted for face in faces) / avatars for faces in (chosen, first)]
     return CriticReport(samples, correlation, rates[0], rates[1], spread[0] / spread[1] if spread[1] else 1.0)

@@ -1,5 +1,4 @@
-"""Generator and judge as ONNX: pictures are uint8 on both sides, weights are stored in half precision and computed in
-single."""
+"""Generator and judge as ONNX: pictures are uint8 on both sides."""
 
 from __future__ import annotations
 
@@ -8,7 +7,6 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +17,7 @@ from configs.files import atomic_path
 from labeling.schema import Schema
 
 if TYPE_CHECKING:
-    import onnx
+    from sga.export.weights import Storage
 
 __all__ = ["GeneratorGraph", "JudgeGraph", "export_generator", "export_judge"]
 
@@ -44,18 +42,22 @@ class JudgeGraph(nn.Module):
     """image (n, size, size, 3) uint8 → probabilities (n, width), style (n, style_size), quality (n,), as model folders name
     them.
 
-    As in calibration, logits and style are those of the face and of its mirror image, averaged."""
+    As in calibration, logits and style are those of the face and of its mirror image, averaged; mirror: False = those of the
+    face alone."""
 
-    def __init__(self, network: StyleFeatureNetwork, schema: Schema) -> None:
+    def __init__(self, network: StyleFeatureNetwork, schema: Schema, *, mirror: bool = True) -> None:
         super().__init__()
         self.network = network
         self.schema = schema
+        self.mirror = mirror
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
         pixels = image.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
-        views = [self.network.judge(view) for view in (pixels, pixels.flip(3))]
-        logits, style = ((one + other) / 2 for one, other in zip(*views, strict=True))
+        logits, style = self.network.judge(pixels)
+        if self.mirror:
+            mirrored = self.network.judge(pixels.flip(3))
+            logits, style = (logits + mirrored[0]) / 2, (style + mirrored[1]) / 2
         told = []
         for attribute in self.schema:
             if attribute.role == "quality":
@@ -66,27 +68,30 @@ class JudgeGraph(nn.Module):
         return torch.cat(told, dim=1), style, quality
 
 
-def export_generator(path: Path, generator: nn.Module, noise_size: int, style_size: int) -> None:
+def export_generator(path: Path, generator: nn.Module, noise_size: int, style_size: int, storage: Storage = "half") -> None:
     """Write generator.onnx."""
     inputs = {"noise": torch.zeros(2, noise_size), "gender": torch.zeros(2, dtype=torch.int64)}
     if style_size:
         inputs["style"] = torch.zeros(2, style_size)
-    _export(path, GeneratorGraph(generator), inputs, ["image"])
+    _export(path, GeneratorGraph(generator), inputs, ["image"], storage)
 
 
-def export_judge(path: Path, network: StyleFeatureNetwork, schema: Schema, size: int) -> None:
-    """Write judge.onnx."""
+def export_judge(
+    path: Path, network: StyleFeatureNetwork, schema: Schema, size: int, storage: Storage = "half", *, mirror: bool = True
+) -> None:
+    """Write judge.onnx, or another judge of the same inputs and outputs."""
     inputs = {"image": torch.zeros(2, size, size, 3, dtype=torch.uint8)}
-    _export(path, JudgeGraph(network, schema), inputs, ["probabilities", "style", "quality"])
+    _export(path, JudgeGraph(network, schema, mirror=mirror), inputs, ["probabilities", "style", "quality"], storage)
 
 
-def _export(path: Path, graph: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> None:
+def _export(path: Path, graph: nn.Module, inputs: dict[str, Tensor], outputs: list[str], storage: Storage) -> None:
     try:
         import onnx
         import onnxscript  # noqa: F401  (what torch's exporter needs, and says unclearly)
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "onnx", "train") from error
     from sga.export.shuffle import speed_up
+    from sga.export.weights import store_weights
 
     graph = graph.cpu().float().to(memory_format=torch.contiguous_format).eval()
     rows = torch.export.Dim("rows", min=1, max=4096)
@@ -106,7 +111,7 @@ def _export(path: Path, graph: nn.Module, inputs: dict[str, Tensor], outputs: li
         )
     assert program is not None
     model = speed_up(program.model_proto)
-    store_half(model)
+    store_weights(model, storage)
     model.doc_string = ""
     for node in model.graph.node:  # traces of source files would name the exporting machine's paths
         node.ClearField("metadata_props")
@@ -114,25 +119,3 @@ def _export(path: Path, graph: nn.Module, inputs: dict[str, Tensor], outputs: li
     onnx.checker.check_model(model)
     with atomic_path(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
-
-
-def store_half(model: onnx.ModelProto, least: int = 64) -> None:
-    """Store float32 weights of at least `least` entries as float16 behind a cast: half the download, the arithmetic as
-    before."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    graph = model.graph
-    casts = []
-    for weight in list(graph.initializer):
-        if weight.data_type != TensorProto.FLOAT:
-            continue
-        values = numpy_helper.to_array(weight)
-        if values.size < least or float(np.abs(values).max(initial=0)) > 6e4:
-            continue
-        graph.initializer.remove(weight)
-        graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), weight.name + "_half"))
-        casts.append(helper.make_node("Cast", [weight.name + "_half"], [weight.name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    del graph.value_info[:]

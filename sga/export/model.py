@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from classifiers.runtime import progress_bar
 from classifiers.sfn import StyleFeatureNetwork, load_sfn
 from configs.errors import ConfigError, InputError
 from configs.files import atomic_path, atomic_write_text, explain_os_error, read_json
@@ -20,7 +21,9 @@ from labeling.workspace import Workspace
 from sga.export.card import model_card
 from sga.export.graphs import export_generator, export_judge
 from sga.export.provenance import generator_faces, provenance
-from sga.model_folder import OPTIONAL, REQUIRED, ModelFolder, seal_model_folder
+from sga.export.small_judge import SmallJudgeSettings
+from sga.generation.face_model import FaceModel
+from sga.model_folder import OPTIONAL, REQUIRED, SMALL_JUDGE, ModelFolder, seal_model_folder
 from sga.tags import tag_vectors
 from sga.training.snapshot import load_generator
 
@@ -47,11 +50,18 @@ class ExportSettings(Settings):
     licence: str = Field("", description="licence note, written into every picture")
     data: str = Field("", description="what the faces are and under which terms, for card.md")
     notes: str = Field("", description="known failures and remarks, for card.md")
+    generator_weights: Literal["half", "int8"] = Field(
+        "half",
+        description="storage; int8 is a quarter of single precision's size, and 0.4 of 255 away from it in a pixel's mean",
+    )
     critic: bool = Field(True, description="fit the latent critic that chooses the attempt of an ID's face")
     critic_samples: int = Field(8192, ge=64, description="faces drawn and judged to fit it")
+    small_judge: SmallJudgeSettings | None = Field(
+        None, description="train a small judge too, which the page downloads instead of the other; None = off"
+    )
 
 
-def export(workspace: Workspace, settings: ExportSettings, out: Path | None = None) -> ModelFolder:
+def export(workspace: Workspace, settings: ExportSettings, out: Path | None = None, *, progress: bool = True) -> ModelFolder:
     """Write `<workspace>/model` (or `out`) from the trained generator and the tuned judge.
 
     The folder is built beside its place and put there whole: an interrupted export leaves the former model as it was. Files of
@@ -77,10 +87,7 @@ def export(workspace: Workspace, settings: ExportSettings, out: Path | None = No
     shutil.rmtree(building, ignore_errors=True)
     try:
         folder = build_model_folder(workspace, building, network, thresholds, settings, metrics)
-        if settings.critic and folder.spec.style_size:
-            from sga.export.critic import add_critic
-
-            add_critic(building, samples=settings.critic_samples, avatars=min(256, settings.critic_samples))
+        _add_learners(building, settings, folder, progress=progress)
         _write_card(workspace, building, settings)
         for path in kept:
             _copy(path, building / path.name)
@@ -97,6 +104,25 @@ def export(workspace: Workspace, settings: ExportSettings, out: Path | None = No
     if target == own.resolve():  # elsewhere it is a copy: the workspace's own model is not done by it
         workspace.finish("model", folder.hash, settings.model_dump(mode="json"))
     return folder
+
+
+def _add_learners(building: Path, settings: ExportSettings, folder: ModelFolder, *, progress: bool) -> None:
+    """The latent critic and the small judge, where asked for: both learn from attempts of the model, drawn once."""
+    critic, small = settings.critic and folder.spec.style_size > 0, settings.small_judge
+    count = max(settings.critic_samples if critic else 0, small.samples if small else 0)
+    if not count:
+        return
+    from sga.export.attempts import draw_attempts
+    from sga.export.critic import add_critic
+    from sga.export.small_judge import add_small_judge
+
+    with progress_bar(progress) as bar:
+        task = bar.add_task("attempts", total=count, note="")
+        attempts = draw_attempts(FaceModel.load(building), count, on_drawn=lambda drawn: bar.advance(task, drawn))
+    if critic:
+        add_critic(building, attempts.first(settings.critic_samples), avatars=min(256, settings.critic_samples))
+    if small:
+        add_small_judge(building, attempts.first(small.samples), small, progress=progress)
 
 
 def files_beside(folder: Path) -> list[Path]:
@@ -154,9 +180,14 @@ def build_model_folder(
     trained, arguments = described["settings"], described["arguments"]
     schema = Schema.from_json(json.dumps(described["schema"]))
     out.mkdir(parents=True, exist_ok=True)
-    for old in ("model.json", "critic.npz"):  # a folder without model.json is refused: half an export is never taken for one
+    for old in (
+        "model.json",
+        "critic.npz",
+        SMALL_JUDGE,
+    ):  # a folder without model.json is refused: half an export is never taken for one
         (out / old).unlink(missing_ok=True)
-    export_generator(out / "generator.onnx", generator, arguments["noise_size"], arguments["style_size"])
+    sizes = arguments["noise_size"], arguments["style_size"]
+    export_generator(out / "generator.onnx", generator, *sizes, settings.generator_weights)
     export_judge(out / "judge.onnx", judge, schema, arguments["size"])
     tags = sampling["style_source"] == "tags"
     _write_styles(workspace, out / "styles.npz", arguments["style_size"], settings.most_styles, tags=tags)

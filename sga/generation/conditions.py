@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from configs.errors import InputError, ModelError
-from sga.generation.rng import Position, below, truncated_normal
+from sga.generation.latents import Latents
+from sga.generation.rng import Position, below, truncated_normals
 from sga.model_folder import ModelSpec
 
-__all__ = ["ANY", "Conditions", "Latents", "StylePrior", "draw", "resolve"]
+__all__ = ["ANY", "Conditions", "Latents", "StylePrior", "draw", "draw_attempts", "own_gender", "resolve", "scaled"]
 
 ANY = "any"
 """Asked for as a gender: each face draws its own."""
@@ -19,32 +20,25 @@ ANY = "any"
 
 @dataclass(frozen=True)
 class Conditions:
-    """What is asked for, as codes. gender: None = each face draws its own; where: code by attribute name."""
+    """What is asked for, as codes. gender: None = each face draws its own; where: code by attribute name; truncation: in
+    [0, 1], what noise and jitter of the style are multiplied by."""
 
     gender: int | None
     where: Mapping[str, int] = field(default_factory=dict)
+    truncation: float = 1.0
 
 
-@dataclass(frozen=True)
-class Latents:
-    """All that the generator reads, and hence all that decides a face.
-
-    noise: (noise_size,) float32; gender: code; style: (style_size,) float32, standardised features, or tags of -1 and 1.
-    """
-
-    noise: np.ndarray
-    gender: int
-    style: np.ndarray
-
-
-def resolve(spec: ModelSpec, gender: str | None, where: Mapping[str, str] | None = None) -> Conditions:
+def resolve(spec: ModelSpec, gender: str | None, where: Mapping[str, str] | None = None, truncation: float = 1.0) -> Conditions:
     """Value names to codes.
 
-    gender: a value of the schema's gender, or "any" (as None); where: value by attribute name, neither gender nor quality.
+    gender: a value of the schema's gender, or "any" (as None); where: value by attribute name, neither gender nor quality;
+    truncation: 0 … 1, where 1 changes nothing and 0 takes the noise and the jitter of the style away.
 
     Raises:
-        InputError: an unknown attribute or value.
+        InputError: an unknown attribute or value, or a truncation out of its range.
     """
+    if not 0 <= truncation <= 1:
+        raise InputError(f"Expected a truncation from 0 to 1, found {truncation}. Type, for example: --truncation 0.7")
     if gender is not None and gender != ANY and gender not in spec.gender.values:
         raise InputError(
             f"Expected a gender ({', '.join(spec.gender.values)} or {ANY}), found {gender!r}. "
@@ -57,7 +51,7 @@ def resolve(spec: ModelSpec, gender: str | None, where: Mapping[str, str] | None
             own = "--gender" if attribute.role == "gender" else "--min-quality"
             raise InputError(f"Expected an attribute of style to choose faces by, found {name!r}. Type {own} for that one.")
         codes[name] = attribute.code(value)
-    return Conditions(None if gender in (None, ANY) else spec.gender.code(str(gender)), codes)
+    return Conditions(None if gender in (None, ANY) else spec.gender.code(str(gender)), codes, float(truncation))
 
 
 class StylePrior:
@@ -112,22 +106,46 @@ class StylePrior:
             raise InputError(f"Expected styles of real faces with {asked}, found none in this model. Ask for fewer at once.")
         return np.flatnonzero(mask)
 
-    def draw(self, position: Position, rows: np.ndarray) -> np.ndarray:
-        """(style_size,) float32 at a position: one of `rows` plus jitter, or truncated normal."""
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Least and greatest value of each feature: (style_size,) float32 each."""
+        if not self.empirical:
+            return (-np.ones(self.spec.style_size, np.float32), np.ones(self.spec.style_size, np.float32))
+        return self.style.min(axis=0), self.style.max(axis=0)
+
+    def draw(self, positions: Sequence[Position], rows: np.ndarray, truncation: float = 1.0) -> np.ndarray:
+        """(n, style_size) float32 at n positions: one of `rows` plus jitter, or truncated normal; the random part scaled."""
         size = self.spec.style_size
         if not self.empirical:
-            return truncated_normal("style", position, size)
-        style = self.style[rows[below("row", position, len(rows))]]
+            return scaled(truncated_normals("style", positions, size), truncation)
+        style = self.style[rows[[below("row", position, len(rows)) for position in positions]]]
         if self.spec.style_jitter == 0:
-            return style.copy()
+            return style
         # One product and one sum, rounded each: IEEE 754 leaves no freedom in them.
-        return style + np.float32(self.spec.style_jitter) * truncated_normal("style", position, size)
+        return style + np.float32(self.spec.style_jitter) * scaled(truncated_normals("style", positions, size), truncation)
+
+
+def scaled(values: np.ndarray, factor: float) -> np.ndarray:
+    """float32 values times a factor that is rounded to float32 first: one product each, which IEEE 754 rounds the same way
+    everywhere. Times 1 they are the values bit for bit."""
+    return values if factor == 1 else values * np.float32(factor)
 
 
 def draw(prior: StylePrior, conditions: Conditions, position: Position) -> Latents:
     """The latents of an attempt. A face that draws its own gender draws it once for all its attempts."""
-    gender = conditions.gender
-    if gender is None:
-        gender = below("gender", Position(position.subject, position.index, 0), prior.spec.gender.size)
-    style = prior.draw(position, prior.rows(gender, conditions.where))
-    return Latents(truncated_normal("noise", position, prior.spec.noise_size), gender, style)
+    return draw_attempts(prior, conditions, position, [position.attempt])[0]
+
+
+def draw_attempts(prior: StylePrior, conditions: Conditions, position: Position, attempts: Sequence[int]) -> list[Latents]:
+    """`draw` for several attempts of one face, whatever the attempt in `position`; several times faster than one by one."""
+    gender = own_gender(prior.spec, conditions, position)
+    positions = [Position(position.subject, position.index, attempt) for attempt in attempts]
+    style = prior.draw(positions, prior.rows(gender, conditions.where), conditions.truncation)
+    noise = scaled(truncated_normals("noise", positions, prior.spec.noise_size), conditions.truncation)
+    return [Latents(one, gender, other) for one, other in zip(noise, style, strict=True)]
+
+
+def own_gender(spec: ModelSpec, conditions: Conditions, position: Position) -> int:
+    """The code of the asked gender, or of the one that a face draws for itself."""
+    if conditions.gender is not None:
+        return conditions.gender
+    return below("gender", Position(position.subject, position.index, 0), spec.gender.size)

@@ -34,6 +34,14 @@ class Criterion:
         """
         return cls(spec, _quality(spec, min_quality), where or {})
 
+    def to_text(self, gender: str) -> str:
+        """Short and exact, for the metadata of faces of an asked gender; of any other text, thresholds of all genders."""
+        values = self.spec.gender.values
+        limits = [self.quality[values.index(gender)]] if gender in values else self.quality
+        quality = "/".join(str(limit) for limit in limits)
+        where = "".join(f" {name}={self.spec.attributes[name].values[code]}" for name, code in self.where.items())
+        return f"quality>={quality} gender>={self.spec.thresholds.gender}{where}"
+
     def failed(self, probabilities: Mapping[str, np.ndarray], quality: float, gender: int) -> tuple[str, ...]:
         """Names of the attributes by which a face fails: gender first, then those asked for, then quality.
 

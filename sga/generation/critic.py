@@ -2,7 +2,7 @@
 
 Pixels differ by up to 2/255 between machines. A pixel judge that chose an ID's attempt would, close to its threshold, make two
 machines choose different attempts and so draw different people. The critic reads the latents alone, which are equal everywhere,
-and adds and multiplies integers alone.
+and adds and multiplies integers alone, so that no order of summation, library or processor can change a score.
 """
 
 from __future__ import annotations
@@ -33,7 +33,11 @@ def quantise(latents: Sequence[Latents], genders: int) -> np.ndarray:
 
 
 class LatentCritic:
-    """A perceptron with int16 weights, int64 sums, ReLU and a right shift after each hidden layer; higher is better."""
+    """A perceptron with int16 weights, int64 sums, ReLU and a right shift after each hidden layer; higher is better.
+
+    Products are summed in float64, which holds every integer up to 2**53: with weights and inputs below 2**15 in absolute value
+    no partial sum of fewer than 2**23 products leaves that range, so that each is exact, in whatever order.
+    """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], inputs: int):
         """arrays: `weight{k}` int16 (out, in), `bias{k}` int64 (out,) and `shift` int64 (layers - 1,); the last `out` is 1.
@@ -56,9 +60,12 @@ class LatentCritic:
             raise ModelError(f"Expected layers from {inputs} inputs to 1 score in critic.npz, found others. Fit it anew.")
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        """(n,) int64 scores of (n, inputs) int64."""
+        """(n,) int64 scores of (n, inputs) int64, as `quantise` gives them."""
         hidden = inputs
-        for weight, bias, shift in zip(self.weights[:-1], self.biases[:-1], self.shifts, strict=True):
-            total = hidden @ weight.T.astype(np.int64) + bias
-            hidden = (total >> shift).clip(0, _ACTIVATION_LIMIT)
-        return (hidden @ self.weights[-1].T.astype(np.int64) + self.biases[-1])[:, 0]
+        for layer, shift in enumerate(self.shifts):
+            hidden = (self._sums(hidden, layer) >> shift).clip(0, _ACTIVATION_LIMIT)
+        return self._sums(hidden, len(self.shifts))[:, 0]
+
+    def _sums(self, hidden: np.ndarray, layer: int) -> np.ndarray:
+        products = hidden.astype(np.float64) @ self.weights[layer].T.astype(np.float64)
+        return products.astype(np.int64) + self.biases[layer]

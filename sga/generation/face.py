@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import io
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
 from configs.errors import InputError
 from configs.files import atomic_path
+from sga.generation.latents import Latents
 
 __all__ = ["Face", "Origin", "Verdict", "write_once"]
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Which model drew a face. model: hash of the model folder; algorithm: version of the latents; licence: a note."""
+    """Which model drew a face. model: hash of the model folder; algorithm: version of the latents; licence: a note; name: of
+    the model; drawing: hash of what decides its faces."""
 
     model: str
     algorithm: int
     licence: str
+    name: str = ""
+    drawing: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +53,17 @@ class Verdict:
 class Face:
     """A face and how it came about.
 
-    image: (size, size, 3) uint8 RGB; gender: the asked value; style: (style_size,) float32 it was drawn from;
-    quality: the judge's, in [0, 1]; probabilities: the judge's, by attribute; failed: names of the attributes by which the
-    judge turns it down, none of an accepted face; seed: None for an avatar; index: its number under that seed; attempt: the
-    one taken, from 0; attempts: how many were judged; identity: digest of an avatar's ID.
+    image: (size, size, 3) uint8 RGB; gender: the asked value; style: (style_size,) float32 it was drawn from; quality: the
+    judge's, in [0, 1], None where nobody judged, as of an avatar; probabilities: the judge's, by attribute, empty where nobody
+    judged; failed: names of the attributes by which the judge turns it down, none of an accepted face; seed: None for an
+    avatar; index: its number under that seed; attempt: the one taken, from 0; attempts: how many were tried; identity: digest
+    of an avatar's ID; latents: what the generator read; how: further notes of how it was made, by key, as text.
     """
 
     image: np.ndarray
     gender: str
     style: np.ndarray
-    quality: float
+    quality: float | None
     probabilities: dict[str, np.ndarray]
     failed: tuple[str, ...]
     index: int
@@ -65,27 +73,46 @@ class Face:
     seed: int | None = None
     identity: str | None = None
     merit: tuple[float, ...] = field(default=(), repr=False)
+    latents: Latents | None = field(default=None, repr=False)
+    how: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def judged(self) -> bool:
+        """False where the judge was not asked: `quality` is None then."""
+        return self.quality is not None
 
     @property
     def accepted(self) -> bool:
-        """False where it is only the best of all attempts."""
+        """False where the judge turned it down. A face that was not judged was not turned down."""
         return not self.failed
 
     def metadata(self) -> dict[str, str]:
-        """What the PNG carries as text. With the model folder that is enough to draw a face of a seed again; an avatar takes
-        its ID, of which the PNG holds only a digest."""
-        subject = {"seed": str(self.seed), "index": str(self.index)} if self.identity is None else {"avatar": self.identity}
+        """What the PNG carries as text: how the face was made, and all that redraws it with the model folder alone.
+
+        An avatar's ID is not in it, only its digest; the latents redraw the face. Who has an ID and the model can tell whether
+        a picture is that ID's, by either of the two.
+        """
+        subject = {} if self.seed is None else {"seed": str(self.seed), "index": str(self.index)}
+        if self.identity is not None:
+            subject = {"avatar": self.identity}
+        verdict = {}
+        if self.quality is not None:
+            verdict = {"quality": f"{self.quality:.4f}", "accepted": "true" if self.accepted else "false"}
+            verdict |= {} if self.accepted else {"failed": " ".join(self.failed)}
         return {
             "Software": "sga-gan",
+            **self.how,
             **subject,
             "attempt": str(self.attempt),
             "gender": self.gender,
             "style": " ".join(str(value) for value in self.style),
-            "quality": f"{self.quality:.4f}",
-            "accepted": "true" if self.accepted else "false",
+            **verdict,
             "model": self.origin.model,
+            "model_name": self.origin.name,
+            "drawing": self.origin.drawing,
             "algorithm": str(self.origin.algorithm),
             "licence": self.origin.licence,
+            **({} if self.latents is None else {"latents": self.latents.to_text()}),
         }
 
     def png(self) -> bytes:
@@ -97,7 +124,9 @@ class Face:
             else:
                 text.add_itxt(key, value)
         buffer = io.BytesIO()
-        Image.fromarray(self.image).save(buffer, format="PNG", pnginfo=text, compress_level=6)
+        # Rows of a drawn face hardly repeat: without the search for repeats it takes half the time at the same size.
+        how: dict[str, Any] = {"compress_level": 1, "compress_type": zlib.Z_HUFFMAN_ONLY}
+        Image.fromarray(self.image).save(buffer, format="PNG", pnginfo=text, **how)
         return buffer.getvalue()
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image, ImageOps
 
 from configs.errors import InputError
 
-__all__ = ["as_images"]
+__all__ = ["as_images", "open_picture"]
 
 
 def as_images(pictures: np.ndarray | Iterable[str | Path | np.ndarray], size: int) -> np.ndarray:
@@ -38,15 +39,27 @@ def as_images(pictures: np.ndarray | Iterable[str | Path | np.ndarray], size: in
     return np.stack(images)
 
 
-def _open(path: Path, size: int) -> np.ndarray:
+@contextmanager
+def open_picture(path: str | Path) -> Iterator[Image.Image]:
+    """A picture file, opened and decoded.
+
+    Raises:
+        InputError: it is missing, damaged or too large.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as opened:
-                picture = ImageOps.exif_transpose(opened).convert("RGBA")
+                opened.load()
+                yield opened
     except FileNotFoundError as error:
         raise InputError(f"Expected a picture at {path}, found no such file. Check the path.") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"Expected a picture of a face at {path}, found: {error}. Leave it out or name another.") from error
+
+
+def _open(path: Path, size: int) -> np.ndarray:
+    with open_picture(path) as opened:
+        picture = ImageOps.exif_transpose(opened).convert("RGBA")
     flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     return np.asarray(ImageOps.fit(flat, (size, size), Image.Resampling.LANCZOS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Generic, Literal, Protocol, TypeVar
@@ -81,21 +81,21 @@ class _Pending(Generic[C]):
 
 
 def until_good(
-    count: int,
+    faces: int | Iterable[int],
     judge: Callable[[Sequence[tuple[int, int]]], Sequence[C]],
     *,
     batch: int,
     max_attempts: int,
     report: Report | None = None,
 ) -> Iterator[Outcome[C]]:
-    """Faces 0 … count - 1 as they are done.
+    """Faces as they are done. faces: a number of them, or their indices, which are asked for one by one.
 
     judge: draws and judges up to `batch` (index, attempt) pairs; the answer to a pair must depend on the pair alone. Each batch
     takes the next attempt of the first `batch` pending faces; when fewer are pending, the free rows draw their later attempts
     ahead. At most `batch` faces are held at a time, however many are asked for.
     """
     started = time.perf_counter()
-    waiting = (_Pending[C](index) for index in range(count))
+    waiting = (_Pending[C](index) for index in (range(faces) if isinstance(faces, int) else faces))
     active: list[_Pending[C]] = []
     while True:
         active += islice(waiting, batch - len(active))

@@ -62,11 +62,12 @@ def climb(
     """Train and measure every rung; write `report.json`, `report.md`, `curves.png` and `strips.png`, and return the report.
 
     out: the ladder's folder; None = `<workspace>/ladder`. A training is in `NAME/seedN/gan`, its snapshots in
-    `NAME/seedN/points`. The same call again goes on; rungs and seeds may be added, another length needs another folder.
+    `NAME/seedN/points`. The same call again goes on; rungs and seeds may be added, another length or start needs another
+    folder.
 
     Raises:
         Stopped: it was asked to stop, or the time of `classifiers.runtime.stop_after` is up; what was trained is saved.
-        ConfigError: a preset that is not there, settings that are wrong, or another length than that of the ladder in `out`.
+        ConfigError: a preset that is not there, settings that are wrong, or another length or start than the ladder in `out`.
         WorkspaceError: the style feature network of the workspace is not done, or a warm start is not there or does not fit.
     """
     out = workspace.root / "ladder" if out is None else out
@@ -77,7 +78,7 @@ def climb(
         for seed in range(settings.seeds)
     ]
     workspace.require("sfn")
-    _check_length(out, settings)
+    _check_begun(out, settings)
     begun = False
     for number in range(1, settings.points + 1):
         for rung in rungs:
@@ -115,12 +116,14 @@ def _folder_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name.removesuffix(".yaml")).strip("-.")
 
 
-def _check_length(out: Path, settings: LadderSettings) -> None:
-    path, wanted = out / "ladder.json", {"measure": settings.measure, "amount": settings.amount, "points": settings.points}
-    if path.is_file() and (found := read_json(path)) != wanted:
-        told = "{points} points over {amount:g} {measure}"
+def _check_begun(out: Path, settings: LadderSettings) -> None:
+    begin = None if settings.warm_start_from is None else str(Path(settings.warm_start_from).resolve())
+    length = {"measure": settings.measure, "amount": settings.amount, "points": settings.points}
+    path, wanted = out / "ladder.json", {**length, "warm_start_from": begin}
+    if path.is_file() and (found := {"warm_start_from": None, **read_json(path)}) != wanted:
+        told = "{points} points over {amount:g} {measure}, warm_start_from {warm_start_from}"
         raise ConfigError(
-            f"Expected the length that the ladder in {out} was begun with ({told.format(**found)}), found "
+            f"Expected the length and start that the ladder in {out} was begun with ({told.format(**found)}), found "
             f"{told.format(**wanted)}. Set it back, or name another folder with --out."
         )
     write_json(path, wanted)

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from sga.training.data import TrainingFaces
     from sga.training.settings import GanSettings
 
-__all__ = ["Measure", "clean_rows", "kept_rows", "saturation", "sharpness", "stored_rows"]
+__all__ = ["ALWAYS_KEPT", "CleaningScore", "clean_rows", "kept_rows", "saturation", "sharpness", "stored_rows"]
 
-Measure = Literal["sharpness", "saturation", "judge"]
+CleaningScore = Literal["sharpness", "saturation", "judge"]
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
-_ALWAYS_KEPT = 1000
-"""Faces of a gender that cleaning never goes below: a rare gender has no face to spare."""
+ALWAYS_KEPT = 1000
+"""Faces of a gender that neither cleaning nor selection goes below: a rare gender has no face to spare."""
 _CHUNK = 256
 
 
@@ -78,7 +78,7 @@ def stored_rows(workspace: Workspace, faces: TrainingFaces, settings: GanSetting
         return rows
 
 
-def kept_rows(measured: Mapping[str, np.ndarray], gender: np.ndarray, part: float, always: int = _ALWAYS_KEPT) -> np.ndarray:
+def kept_rows(measured: Mapping[str, np.ndarray], gender: np.ndarray, part: float, always: int = ALWAYS_KEPT) -> np.ndarray:
     """(k,) int64, ascending: of each gender, -1 included, all but the `part` whose lowest rank by any measure is lowest.
 
     measured: (n,) each, low = bad. always: so many faces of a gender stay in any case.
@@ -92,7 +92,7 @@ def kept_rows(measured: Mapping[str, np.ndarray], gender: np.ndarray, part: floa
     return np.sort(np.concatenate(kept))
 
 
-def _measure(name: Measure, workspace: Workspace, faces: TrainingFaces, fabric: Fabric) -> np.ndarray:
+def _measure(name: CleaningScore, workspace: Workspace, faces: TrainingFaces, fabric: Fabric) -> np.ndarray:
     if name == "judge":
         return _judged(workspace, faces, fabric)
     look = {"sharpness": sharpness, "saturation": saturation}[name]

@@ -12,7 +12,7 @@ from configs.settings import Settings
 from sga.augment import Policy
 from sga.losses import AdversarialName, PenaltyName
 from sga.models.registry import Kind, check_arguments
-from sga.training.cleaning import Measure
+from sga.training.cleaning import CleaningScore
 
 __all__ = ["GanSettings", "LossWeights", "NetworkSettings", "WarmStartSettings"]
 
@@ -74,7 +74,7 @@ class GanSettings(Settings):
     cleaning: float = Field(
         0.0, ge=0, lt=1, description="part of each gender's faces left out first: those that `cleaning_by` finds worst"
     )
-    cleaning_by: tuple[Measure, ...] = Field(
+    cleaning_by: tuple[CleaningScore, ...] = Field(
         ("sharpness", "saturation"),
         min_length=1,
         description="judge = the quality of the workspace's own judge, which must be there",

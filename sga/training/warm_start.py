@@ -32,6 +32,7 @@ from sga.condition import truncated_normal
 from sga.losses.perceptual import Perception
 from sga.models import ConditionalGenerator, make_network
 from sga.models.encoder import Encoder
+from sga.training.cleaning import ALWAYS_KEPT
 from sga.training.clock import Clock
 from sga.training.data import RealBatch, TrainingFaces
 from sga.training.decoder import align_prior, warm_start
@@ -46,8 +47,6 @@ __all__ = ["Anchor", "align_prior", "prepare_warm_start", "select_faces", "warm_
 
 _FILES = ("warm_start.safetensors", "warm_start_encoder.safetensors", "warm_start.json")
 """A finished warm start; the last one is written when the others are whole."""
-_ALWAYS_KEPT = 1000
-"""Faces of a gender that a selection never goes below: a rare gender has no face to spare."""
 
 
 @dataclass(frozen=True)
@@ -247,7 +246,7 @@ def select_faces(folder: Path, anchor: Anchor, faces: TrainingFaces, settings: G
         ]
     )
     rows = [np.flatnonzero(faces.gender == gender) for gender in (-1, 0, 1)]
-    kept_of = [max(round(settings.selection * len(group)), min(len(group), _ALWAYS_KEPT)) for group in rows]
+    kept_of = [max(round(settings.selection * len(group)), min(len(group), ALWAYS_KEPT)) for group in rows]
     best = [group[np.argsort(distances[group], kind="stable")[:kept]] for group, kept in zip(rows, kept_of, strict=True)]
     chosen = np.sort(np.concatenate(best))
     with atomic_path(path) as temporary, temporary.open("wb") as handle:

@@ -106,7 +106,7 @@ def test_where_chooses_faces_that_have_the_tag(exported: Path, tmp_path: Path, c
     if not codes.all():
         with pytest.raises(InputError, match="found none in this model"):
             model.generate("female", where={"hair_color": colours[int(codes.argmin())]})
-    asked = ["--where", f"hair_color={colours[code]}", "--max-attempts", "2", "--out", str(tmp_path)]
+    asked = ["--hair-color", colours[code], "--max-attempts", "2", "--out", str(tmp_path)]
     with pytest.raises(SystemExit) as end:
         cli.main(["generate", "--gender", "female", "--count", "2", "--seed", "3", "--model", str(exported), *asked])
     assert not end.value.code
@@ -121,6 +121,25 @@ def test_avatars_are_chosen_by_a_critic_that_reads_tags(exported: Path) -> None:
     face = model.avatar("someone")
     assert face.image.tolist() == FaceModel.load(exported).avatar("someone").image.tolist()
     assert set(face.style.tolist()) == {-1.0, 1.0}
+
+
+def test_control_after_pictures_sets_tags(exported: Path, tmp_path: Path) -> None:
+    """A style from a picture is the most probable tags, a blend the mean of two, and a variation leaves tags alone."""
+    model = FaceModel.load(exported)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, model.size, model.size, 3), dtype=np.uint8)
+    seen = model.judge(pictures).probabilities
+    one, other = (next(model.like(picture, min_quality=0, max_attempts=1)) for picture in pictures)
+    for row, face in enumerate((one, other)):
+        assert face.style.shape == (TAGS,)
+        assert (face.style[:13] == np.where(np.arange(13) == seen["hair_color"][row].argmax(), 1, -1)).all()
+        assert face.style[13] == (1 if seen["smile"][row] >= 0.5 else -1)
+    blend = next(model.mix(*pictures, max_attempts=1)).style
+    assert blend[:13].argmax() == seen["hair_color"].mean(axis=0).argmax()
+    assert (blend == 1).sum() - (blend[13] == 1) == 1
+    varied = next(model.variations(one, 1, strength=1.0, max_attempts=1))
+    assert (varied.style == one.style).all()
+    assert (varied.image != one.image).any()
+    assert model.again(varied.save(tmp_path / "face.png")).png() == varied.png()
 
 
 def test_tags_are_not_drawn_as_if_they_were_features(trained: Path, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from configs.errors import InputError, ModelError
 from sga import FaceModel
 from sga.generation.conditions import Latents
 from sga.generation.critic import LatentCritic, quantise
+from sga.generation.registry import fingerprint, squared_distances
+from sga.generation.sessions import Network
 
 MakeModel = Callable[..., Path]
 GOLDEN_ATTEMPTS = {"user-42": 10, "user-43": 18, "ß日本": 58}
@@ -48,13 +50,110 @@ def test_scores_of_pixels_do_not_change_the_choice(model: FaceModel, make_model:
     ids = [f"id-{number}" for number in range(20)]
     strict, lenient = (FaceModel.load(make_model(critic=True, contrast=contrast)) for contrast in (8.0, -2.0))
     for identity in ids:
-        faces = [one.avatar(identity, "female") for one in (model, strict, lenient)]
+        faces = [one.avatar(identity, "female", judged=True) for one in (model, strict, lenient)]
         assert len({face.attempt for face in faces}) == 1
         assert (faces[1].image == faces[2].image).all()
         assert faces[1].quality < 0.1
         assert faces[2].quality > 0.9
-    verdicts = {(one.avatar(i, "female").accepted) for one in (strict, lenient) for i in ids}
+    verdicts = {(one.avatar(i, "female", judged=True).accepted) for one in (strict, lenient) for i in ids}
     assert verdicts == {False, True}
+
+
+class Trembling:
+    """A network whose outputs differ by as much as those of two machines may, and for the judge by far more."""
+
+    def __init__(self, network: Network, seed: int, levels: int, scores: float) -> None:
+        self.network, self.levels, self.scores = network, levels, scores
+        self.rng = np.random.default_rng(seed)
+
+    def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        told = self.network(**inputs)
+        for name, values in told.items():
+            if values.dtype == np.uint8:
+                moved = values.astype(int) + self.rng.integers(-self.levels, self.levels + 1, values.shape)
+                told[name] = moved.clip(0, 255).astype(np.uint8)
+            else:
+                told[name] = (values + self.scores * self.rng.standard_normal(values.shape)).astype(np.float32)
+        return told
+
+
+def test_trembling_pixels_and_scores_do_not_change_the_choice(model: FaceModel, model_path: Path) -> None:
+    ids = [f"id-{number}" for number in range(12)]
+    steady = model.avatars(ids, judged=True)
+    attempts = 0
+    for seed in range(3):
+        other = FaceModel.load(model_path, threads=1)
+        other._generator = Trembling(other._generator, seed, 2, 0)  # type: ignore[assignment]
+        other._judge = Trembling(other._judge, seed, 0, 0.3)  # type: ignore[assignment]
+        for one, face in zip(steady, other.avatars(ids, judged=True), strict=True):
+            assert one.latents is not None
+            assert face.latents is not None
+            assert (face.attempt, face.gender, face.latents.digest) == (one.attempt, one.gender, one.latents.digest)
+            assert 0 < np.abs(face.image.astype(int) - one.image).max() <= 2
+            assert face.quality != one.quality
+            attempts += one.accepted != face.accepted
+    assert attempts > 0  # scores did fall on the other side
+
+
+def test_no_network_runs_before_the_attempt_is_chosen(model_path: Path, model: FaceModel) -> None:
+    def run(**_: np.ndarray) -> dict[str, np.ndarray]:
+        raise AssertionError("a network ran")
+
+    blind = FaceModel.load(model_path)
+    blind._generator = blind._judge = run  # type: ignore[assignment]
+    for number in range(5):
+        identity = f"id-{number}"
+        assert blind.avatar_order(identity) == model.avatar_order(identity)
+        assert blind.avatar_latents(identity).digest == model.avatar_latents(identity).digest
+    blind._generator = model._generator
+    assert blind.avatar("id-1").png() == model.avatar("id-1").png()  # drawn, and the judge not asked
+
+
+def test_an_avatar_is_judged_only_when_asked(model: FaceModel) -> None:
+    face, judged = model.avatar("user-42"), model.avatar("user-42", judged=True)
+    assert face.quality is None
+    assert not face.judged
+    assert face.accepted
+    assert face.probabilities == {}
+    assert not {"quality", "accepted", "failed"} & face.metadata().keys()
+    assert judged.quality is not None
+    assert set(judged.probabilities) == {"gender", "hair_color", "glasses"}
+    assert (face.image == judged.image).all()
+    assert model.judge(judged.image[None]).quality[0] == np.float32(judged.quality)
+
+
+def test_a_gender_for_each_id(model: FaceModel) -> None:
+    faces = model.avatars(["a", "a", "b"], ["female", "male", None])
+    assert [face.gender for face in faces[:2]] == ["female", "male"]
+    one_by_one = [model.avatar("a", "female"), model.avatar("a", "male"), model.avatar("b")]
+    assert [face.png() for face in faces] == [face.png() for face in one_by_one]
+    streamed = model.stream_avatars(iter([("a", "female"), ("a", "male"), ("b", "any")]))
+    assert [face.png() for face in streamed] == [face.png() for face in faces]
+    with pytest.raises(InputError, match="Expected one gender for each of 2 IDs, found 1"):
+        model.avatars(["a", "b"], ["female"])
+    with pytest.raises(InputError, match="Expected a gender"):
+        model.avatars(["a", "b"], ["female", "woman"])
+    with pytest.raises(InputError, match="Expected a list of IDs, found the text 'user-42'"):
+        model.avatars("user-42")
+
+
+def test_the_order_begins_with_the_own_attempt(model: FaceModel, make_model: MakeModel) -> None:
+    for number in range(5):
+        order = model.avatar_order(f"id-{number}")
+        assert order[0] == model.avatar_attempt(f"id-{number}")
+        assert sorted(order) == list(range(64))
+    assert FaceModel.load(make_model()).avatar_order("a") == list(range(64))
+
+
+def test_300_ids_are_300_faces(model: FaceModel) -> None:
+    """Exact duplicates none; IDs that differ in the last digit alone are as far apart as any others."""
+    ids = [f"user-{number}" for number in range(300)]
+    prints = np.stack([fingerprint(face.image) for face in model.stream_avatars((one, None) for one in ids)])
+    apart = np.sqrt(squared_distances(prints, prints) / prints.shape[1])
+    assert len(np.unique(prints, axis=0)) == 300
+    neighbours = np.array([apart[row, row + 1] for row in range(299)])
+    others = apart[np.triu_indices(300, 2)]
+    assert 0.8 < np.median(neighbours) / np.median(others) < 1.25
 
 
 def test_a_thousand_ids_are_a_thousand_latents(model: FaceModel) -> None:

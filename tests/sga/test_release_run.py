@@ -43,7 +43,7 @@ SIZES: dict[str, list[str]] = {
         "warm_start={images: 32, batch: 8, channels: 8, layers: 2}",
     ],
     "quality": [LAUNCH, *FIT, "folds=2"],
-    "model": ["critic_samples=64", "max_attempts=2"],
+    "model": ["critic_samples=64", "max_attempts=2", "small_judge=null"],
     "evaluation": [
         *(LAUNCH, "count=6", "sheet=4", "nearest=0", "table_faces=0", "kid_subsets=2", "diversity_conditions=0"),
         *("referee.fit.images=32", "referee.fit.batch=16", "max_attempts=2"),

@@ -1,0 +1,105 @@
+"""`sga generate --id` and `--ids`: the faces of IDs, by name, with an index beside many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from sga.generation import FaceModel
+    from sga.generation.avatar_files import Drawn
+    from sga.generation.ids import IdTable
+    from sga.generation.sheet import Cell
+    from sga.generation.sink import Sink
+
+__all__ = ["draw_ids"]
+
+
+def draw_ids(
+    model: FaceModel,
+    identity: str | None,
+    table: Path | None,
+    gender: str | None,
+    out: Path,
+    registry: Path | None,
+    min_distance: float | None,
+    overwrite: bool,
+    cells: int,
+) -> tuple[list[Cell], int]:
+    """Draw one ID, or those of a CSV, and tell what was done.
+
+    Returns what a sheet shows of the first `cells`, and how many faces there are.
+    """
+    from configs.errors import InputError
+    from sga.generation.avatar import HOW
+    from sga.generation.avatar_files import check_index, draw_avatars, write_index
+    from sga.generation.conditions import resolve
+    from sga.generation.ids import read_ids
+    from sga.generation.registry import AvatarRegistry
+    from sga.generation.rng import id_subject
+    from sga.generation.sink import SUFFIXES, open_sink
+
+    if registry is None and min_distance is not None:
+        raise InputError("Expected --registry beside --min-distance, found none. Type, for example: --registry avatars.parquet")
+    found = None if table is None else read_ids(table, model.spec, gender)
+    if identity is not None:
+        id_subject(identity)
+        resolve(model.spec, gender)
+    registered = None if registry is None else AvatarRegistry(model, registry, min_distance)
+    expected = {"drawing": model.folder.drawing_hash, "algorithm": str(model.spec.algorithm), "made": HOW["made"]}
+    if registered is not None:
+        expected |= registered.how
+    with open_sink(out, expected, overwrite=overwrite) as sink:
+        if found is None:
+            drawn = draw_avatars(model, [(str(identity), gender)], sink, registered)
+            return _told(drawn, sink, cells, out)
+        index = out / f"{found.path.stem}.index.csv" if out.suffix.lower() not in SUFFIXES else out.with_suffix(".index.csv")
+        check_index(index, overwrite=overwrite)
+        drawn = write_index(index, draw_avatars(model, found, sink, registered), overwrite=overwrite)
+        shown, total = _told(drawn, sink, cells, None)
+    _tell(found, total, out, index)
+    return shown, total
+
+
+def _told(drawn: Iterator[Drawn], sink: Sink, cells: int, out: Path | None) -> tuple[list[Cell], int]:
+    """Draw all of them; the first are kept for the sheet. out: tell each, in this folder."""
+    shown: list[Cell] = []
+    total = 0
+    for one in drawn:
+        total += 1
+        if out is not None:
+            typer.echo(f"{one.identity}: {one.gender}, attempt {one.attempt}, in {out / one.file}")
+        if len(shown) < cells:
+            shown.append(_cell(one, sink))
+    return shown, total
+
+
+def _cell(one: Drawn, sink: Sink) -> Cell:
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    from sga.generation.sheet import Cell
+
+    caption = one.file.removesuffix(".png")[:16]
+    if one.face is not None:
+        return Cell(one.face.image, caption)
+    content = sink.read(one.file)  # written by an earlier run
+    if content is None:
+        return Cell(None, caption)
+    with Image.open(io.BytesIO(content)) as picture:
+        return Cell(np.asarray(picture.convert("RGB")), caption)
+
+
+def _tell(table: IdTable, total: int, out: Path, index: Path) -> None:
+    typer.echo(f"{total} face{'' if total == 1 else 's'} of {table.path}, in {out}; index: {index}")
+    if table.duplicates:
+        typer.echo(f"{table.duplicates} rows repeat an ID and were drawn once.", err=True)
+    if table.ignored:
+        typer.echo(f"Columns that are not read: {', '.join(table.ignored)}.", err=True)
+    if table.spaced:
+        typer.echo(f"{table.spaced} IDs begin or end with a space, which is part of them.", err=True)

@@ -1,0 +1,85 @@
+"""Running the service in this process until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from ipaddress import ip_address
+
+import uvicorn
+from fastapi import FastAPI
+
+from configs.errors import InputError
+from sga.service.settings import ServiceSettings
+
+__all__ = ["bound_socket", "is_loopback", "serve", "url_of"]
+
+_SWITCH = 0.0005
+"""Seconds after which a thread lets go of the interpreter. The default, ten times as much, keeps the thread that feeds the
+networks waiting behind those that prepare and encode."""
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A socket that listens; clients that come before `serve` wait.
+
+    Raises:
+        InputError: no such address here, or the port is taken.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        raise InputError(
+            f"Expected to listen at {host} port {port}, found: {error.strerror or error}. Type, for example: --port 0"
+        ) from error
+    return listener
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where a browser on this machine finds it."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def serve(app: FastAPI, settings: ServiceSettings, listener: socket.socket, started: Callable[[], None]) -> None:
+    """Answer until SIGTERM or SIGINT; then take nothing more on, finish what was taken on within `stop_timeout`, and return.
+
+    One process: the networks use all cores already, and one queue fills their session calls better than several.
+    """
+    config = uvicorn.Config(
+        app,
+        lifespan="on",
+        ws="none",
+        log_level="info" if settings.access_log else "warning",
+        access_log=settings.access_log,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=settings.connections,
+        timeout_keep_alive=settings.idle_timeout,
+        timeout_graceful_shutdown=settings.stop_timeout,
+    )
+    server = uvicorn.Server(config)
+    for name in ("SIGTERM", "SIGINT"):  # uvicorn raises a signal again when it is done: by then it has been heeded
+        signal.signal(getattr(signal, name), lambda *_: None)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH)
+    try:
+        started()
+        server.run(sockets=[listener])
+    finally:
+        sys.setswitchinterval(before)

@@ -23,7 +23,8 @@ def export(
         Path | None, typer.Option(metavar="DIR", help="Write the page that draws faces in a browser instead, as static files.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="DIR|NAME", help="With --page: the model folder or name. Without it: the one that ships.")
+        str | None,
+        typer.Option(metavar="DIR|NAME", help="Model of --page, by folder or name. Without it: the one that ships."),
     ] = None,
 ) -> None:
     """Write the model folder, which is all that drawing needs, or with --page a page of a model folder."""
@@ -31,7 +32,7 @@ def export(
         _write_page(page, model)
         return
     if model is not None:
-        raise InputError(f"Expected --model beside --page alone, found --model {model}. Type: sga export --page DIR --model {model}")
+        raise InputError(f"Expected --model beside --page alone, found --model {model}. Type: --page DIR --model {model}")
     from configs import load_settings
     from labeling.workspace import Workspace
     from sga.export.model import QUALITY_LABELS, ExportSettings, files_beside
@@ -56,10 +57,10 @@ def _write_page(out: Path, model: str | None) -> None:
 
     folder = ModelFolder.load(model)
     sizes = write_page(folder, out)
-    megabytes = {name: f"{size / 1e6:.2f} MB" for name, size in sizes.items()}
-    networks = (sizes["generator"] + sizes["judge"]) / 1e6
+    told = {name: f"{size / 1e6:.2f}" for name, size in sizes.items()}
+    typer.echo(f"{out}: the page of {folder.spec.name} ({folder.hash}).")
     typer.echo(
-        f"{out}: the page of {folder.spec.name} ({folder.hash}). A visitor downloads {networks:.2f} MB of networks (generator "
-        f"{megabytes['generator']}, judge {megabytes['judge']}), {megabytes['arrays']} of styles, {megabytes['runtime']} of runtime."
+        f"A visitor downloads {(sizes['generator'] + sizes['judge']) / 1e6:.2f} MB of networks (generator {told['generator']}, "
+        f"judge {told['judge']}), {told['arrays']} MB of styles and {told['runtime']} MB of runtime."
     )
     typer.echo(f"Copy it to any static host, or look at it: python -m http.server --directory {out}")

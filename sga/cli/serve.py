@@ -20,6 +20,7 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at. Any but the default lets others ask, too.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 = a free one.")] = 8000,
+    engine: Annotated[str, typer.Option(help="onnxruntime, openvino, or auto: openvino where it is installed.")] = "auto",
     cors: Annotated[
         list[str] | None, typer.Option(metavar="ORIGIN", help="Let pages of this origin call the API. Repeatable; * = all.")
     ] = None,
@@ -50,7 +51,7 @@ def serve(
     from sga.service.server import serve as run
 
     listener = bound_socket(settings.host, settings.port)
-    loaded = FaceModel.load(model)
+    loaded = FaceModel.load(model, engine)
     app = create_app(loaded, settings)
     if not is_loopback(settings.host):
         typer.echo(f"Others reach this service at {settings.host}, and it asks nobody who they are.", err=True)

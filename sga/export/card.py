@@ -148,4 +148,10 @@ def _quality(spec: dict[str, Any], gender: str) -> list[str]:
             f"{100 * critic['accepted_random']:.0f} % of first attempts "
             f"(rank correlation of the latent critic with the judge {critic['correlation']:.2f})."
         )
+    small = spec["metrics"].get("small_judge")
+    if small:
+        lines.append(
+            f"- The small judge, which a page downloads, decides as the judge does in {100 * small['agreement']:.1f} % of "
+            f"{small['samples']} attempts that it did not learn from (correlation of the qualities {small['quality']:.2f})."
+        )
     return [*lines, ""]

@@ -54,10 +54,11 @@ class JudgeGraph(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See the class."""
         pixels = image.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
-        logits, style = self.network.judge(pixels)
+        # Both views in one pass: in two, a runtime would hold and prepare the weights twice.
+        logits, style = self.network.judge(torch.cat([pixels, pixels.flip(3)]) if self.mirror else pixels)
         if self.mirror:
-            mirrored = self.network.judge(pixels.flip(3))
-            logits, style = (logits + mirrored[0]) / 2, (style + mirrored[1]) / 2
+            rows = image.shape[0]  # len would fix it in the graph
+            logits, style = ((both[:rows] + both[rows:]) / 2 for both in (logits, style))
         told = []
         for attribute in self.schema:
             if attribute.role == "quality":

@@ -19,6 +19,8 @@ __all__ = ["INPUT_SCALE", "LatentCritic", "quantise"]
 INPUT_SCALE = 127
 _INPUT_LIMIT = 1023  # a standardised style may leave [-1, 1]; eight times that is far
 _ACTIVATION_LIMIT = 32767
+_FEW = 16
+"""Rows of a product: more would wake all threads of the BLAS, which then spin beside the networks for longer than they help."""
 
 
 def quantise(latents: Sequence[Latents], genders: int) -> np.ndarray:
@@ -58,6 +60,7 @@ class LatentCritic:
             sound = sound and weight.dtype == np.int16 and bias.dtype == np.int64 and weight.shape == (widths[k + 1], widths[k])
         if not sound:
             raise ModelError(f"Expected layers from {inputs} inputs to 1 score in critic.npz, found others. Fit it anew.")
+        self._transposed = [weight.T.astype(np.float64) for weight in self.weights]
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """(n,) int64 scores of (n, inputs) int64, as `quantise` gives them."""
@@ -67,5 +70,6 @@ class LatentCritic:
         return self._sums(hidden, len(self.shifts))[:, 0]
 
     def _sums(self, hidden: np.ndarray, layer: int) -> np.ndarray:
-        products = hidden.astype(np.float64) @ self.weights[layer].T.astype(np.float64)
-        return products.astype(np.int64) + self.biases[layer]
+        weight, floats = self._transposed[layer], hidden.astype(np.float64)
+        products = [floats[start : start + _FEW] @ weight for start in range(0, len(floats), _FEW)]
+        return np.concatenate(products).astype(np.int64) + self.biases[layer]

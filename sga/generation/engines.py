@@ -6,8 +6,10 @@ two pixels differ by 1/255 at most.
 
 from __future__ import annotations
 
+import importlib
 import os
 import queue
+import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ AUTO = "auto"
 ENGINES = ("onnxruntime", "openvino")
 MOST_LANES = 16
 """Each lane holds the activations of a pass."""
+_IMPORT = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,9 @@ class Lanes:
 
     @classmethod
     def of(cls, threads: int | None) -> Lanes:
-        """The division that `tests/benchmarks/test_drawing.py` found best. threads: of all lanes together, None = one a core.
+        """A lane a core; `tests/benchmarks/test_drawing_engines.py` measures the other divisions.
+
+        threads: of all lanes together, None = as many as cores.
 
         Raises:
             InputError: fewer than 1.
@@ -101,6 +106,11 @@ def open_session(engine: str, content: bytes, batch: int, lanes: Lanes) -> Sessi
 class OnnxRuntimeSession:
     """ONNX Runtime: one session, which any number of threads may run."""
 
+    entries: Mapping[str, str] = {
+        # Two sessions take turns; threads of the one that would spin while waiting take the cores from the other.
+        "session.intra_op.allow_spinning": "0"
+    }
+
     def __init__(self, content: bytes, batch: int, lanes: Lanes) -> None:
         import onnxruntime
 
@@ -111,8 +121,8 @@ class OnnxRuntimeSession:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.use_deterministic_compute = True
         options.log_severity_level = 3
-        # Two sessions take turns; threads of the one that would spin while waiting take the cores from the other.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        for key, value in self.entries.items():
+            options.add_session_config_entry(key, value)
         options.add_free_dimension_override_by_name("rows", batch)  # as the export names it: shapes are then known beforehand
         self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         self.inputs: Mapping[str, tuple[Any, ...]] = {
@@ -129,8 +139,7 @@ class OpenVinoSession:
     """OpenVINO: one compiled model, a stream and a request a lane."""
 
     def __init__(self, content: bytes, batch: int, lanes: Lanes) -> None:
-        import openvino
-
+        openvino = _silent_openvino()
         core = openvino.Core()
         model = core.read_model(content)
         shapes = {port.any_name: list(port.partial_shape) for port in model.inputs}
@@ -186,6 +195,20 @@ class _Request:
         self._request.start_async()
         self._request.wait()
         return [self._request.get_tensor(name).data.copy() for name in names]
+
+
+def _silent_openvino() -> Any:
+    """OpenVINO, imported so that nobody is told: with its package openvino_telemetry at hand, the import itself forks a process
+    that reports to its maker, and leaves files in the home folder."""
+    with _IMPORT:
+        if "openvino" in sys.modules:
+            return sys.modules["openvino"]
+        modules: dict[str, Any] = sys.modules
+        modules["openvino_telemetry"] = None  # not to be found: OpenVINO then does without
+        try:
+            return importlib.import_module("openvino")
+        finally:
+            del modules["openvino_telemetry"]
 
 
 def _length(size: Any) -> int | None:

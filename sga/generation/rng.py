@@ -11,7 +11,7 @@ import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -90,11 +90,23 @@ def words(purpose: str, position: Position, count: int) -> np.ndarray:
 
 def _key(purpose: str, position: Position) -> np.ndarray:
     """(2,) uint64."""
-    digest = hashlib.blake2b(digest_size=16, person=b"sga-latents")
-    for part in (purpose, str(ALGORITHM), position.subject, str(position.index), str(position.attempt)):
-        encoded = part.encode()
-        digest.update(len(encoded).to_bytes(8, "little") + encoded)  # lengths keep ("a", "bc") and ("ab", "c") apart
+    digest = _begun(purpose, position.subject, position.index).copy()
+    _add(digest, str(position.attempt))
     return np.frombuffer(digest.digest(), dtype="<u8").astype(np.uint64)
+
+
+@lru_cache(maxsize=256)
+def _begun(purpose: str, subject: str, index: int) -> hashlib.blake2b:
+    """What the attempts of a face have in common; to be copied, never updated."""
+    digest = hashlib.blake2b(digest_size=16, person=b"sga-latents")
+    for part in (purpose, str(ALGORITHM), subject, str(index)):
+        _add(digest, part)
+    return digest
+
+
+def _add(digest: hashlib.blake2b, part: str) -> None:
+    encoded = part.encode()
+    digest.update(len(encoded).to_bytes(8, "little") + encoded)  # lengths keep ("a", "bc") and ("ab", "c") apart
 
 
 def truncated_normal(purpose: str, position: Position, count: int) -> np.ndarray:

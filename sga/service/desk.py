@@ -147,28 +147,26 @@ class Desk:
             self._faces -= faces
             self._rate.finished(drawn, idle=not self._faces)
 
-    def _retry_after(self) -> dict[str, str]:
-        with self._lock:
-            seconds = self._rate.seconds(self._faces)
-        return {"Retry-After": str(max(1, min(math.ceil(seconds), 3600)))}
+    def _retry_after(self) -> str:
+        """Whole seconds until what waits now is drawn."""
+        return str(max(1, min(math.ceil(self._rate.seconds(self._faces)), 3600)))
 
     def _full(self, faces: int) -> Problem:
-        # The lock is held here, and `_retry_after` takes it: count with what is known.
-        seconds = max(1, min(math.ceil(self._rate.seconds(self._faces)), 3600))
+        seconds = self._retry_after()
         return Problem(
             429,
             f"Expected room for {faces} more in the queue of {self._settings.queue} faces, found {self._faces} waiting. "
             f"Ask again in {seconds} s.",
-            {"Retry-After": str(seconds)},
+            {"Retry-After": seconds},
         )
 
     def _too_late(self) -> Problem:
-        headers = self._retry_after()
+        seconds = self._retry_after()
         return Problem(
             503,
             f"Expected an answer within {self._settings.timeout:g} s, found {self._faces} faces waiting. "
-            f"Ask again in {headers['Retry-After']} s.",
-            headers,
+            f"Ask again in {seconds} s.",
+            {"Retry-After": seconds},
         )
 
 

@@ -106,6 +106,9 @@ class Gatherer(Generic[A, R]):
             with working_for(Tickets([job.ticket for job in jobs])):
                 for place, result in self._work([job.asked for job in jobs]):
                     waiting.pop(place).future.set_result(result)
-        except Exception as error:  # it belongs to those who wait
+        except Exception as error:  # whatever it is, it belongs to the one who asked for it
+            if len(jobs) == 1:
+                jobs[0].future.set_exception(error)
+                return
             for job in waiting.values():
-                job.future.set_exception(error)
+                self._run([job])

@@ -16,10 +16,6 @@ from sga.service.settings import ServiceSettings
 
 __all__ = ["bound_socket", "is_loopback", "serve", "url_of"]
 
-_SWITCH = 0.0005
-"""Seconds after which a thread lets go of the interpreter. The default, ten times as much, keeps the thread that feeds the
-networks waiting behind those that prepare and encode."""
-
 
 def bound_socket(host: str, port: int) -> socket.socket:
     """A socket that listens; clients that come before `serve` wait.
@@ -77,7 +73,7 @@ def serve(app: FastAPI, settings: ServiceSettings, listener: socket.socket, star
     for name in ("SIGTERM", "SIGINT"):  # uvicorn raises a signal again when it is done: by then it has been heeded
         signal.signal(getattr(signal, name), lambda *_: None)
     before = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH)
+    sys.setswitchinterval(settings.switch_interval)
     try:
         started()
         server.run(sockets=[listener])

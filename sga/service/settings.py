@@ -25,6 +25,11 @@ class ServiceSettings(Settings):
         None, ge=1, le=64, description="groups of avatars worked on at the same time; null = as many as session calls run"
     )
     patience: float = Field(0.004, ge=0, le=1, description="seconds that an avatar waits for others to share a session call")
+    switch_interval: float = Field(
+        0.002,
+        gt=0,
+        description="seconds after which a thread lets another have the interpreter: short feeds the networks sooner",
+    )
     generate_threads: int = Field(4, ge=1, le=64, description="requests to /generate worked on at the same time")
     timeout: float = Field(30, gt=0, description="seconds a request may take, waiting included")
     stop_timeout: int = Field(10, ge=1, description="seconds in which a stop finishes what was taken on")

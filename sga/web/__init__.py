@@ -23,8 +23,8 @@ DIST = Path(__file__).parent / "dist"
 """The page as Vite built it from `source`."""
 
 POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; img-src 'self' blob: data:; "
-    "style-src 'self'; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; "
+    "img-src 'self' blob: data:; style-src 'self'; base-uri 'none'; form-action 'none'"
 )
 """Content-Security-Policy: nothing but the page's own origin. The page's meta element says the same."""
 
@@ -37,6 +37,10 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 """What a server best adds to every answer: isolation allows threads, and a worker's policy comes from headers alone."""
+
+
+_OF_WEBGPU = "jspi"
+"""In the names of files that are fetched when the graphics card is switched on, and not before."""
 
 
 def immutable(path: str) -> bool:
@@ -60,9 +64,9 @@ def page_files(folder: ModelFolder, model: FaceModel | None = None) -> dict[str,
 
 
 def write_page(folder: ModelFolder, out: str | Path) -> dict[str, int]:
-    """Write the page into `out`; index.html comes last. Bytes that a visitor downloads, by what: generator, judge, arrays, runtime.
+    """Write the page into `out`; index.html comes last. Files of an earlier page that are not of this one leave `assets/`.
 
-    Files of an earlier page that this one does not have are removed from `assets/`.
+    Returns the bytes that a visitor downloads, by what they are: generator, judge, arrays, runtime, page.
 
     Raises:
         InputError: the place cannot be written, or holds something else than a page.
@@ -87,9 +91,9 @@ def download_sizes(files: dict[str, bytes]) -> dict[str, int]:
     header = json.loads(files["model.json"])
     sizes = {name: entry["bytes"] for name, entry in header["files"].items()}
     named = {entry["path"] for entry in header["files"].values()}
-    runtimes = {name: len(content) for name, content in files.items() if name.startswith("assets/ort-wasm") and name.endswith(".bin")}
-    sizes["runtime"] = sum(size for name, size in runtimes.items() if ".jspi" not in name)
-    sizes["page"] = sum(len(content) for name, content in files.items() if name not in named and name not in runtimes)
+    runtimes = {name for name in files if name.startswith("assets/ort-wasm") and name.endswith(".bin")}
+    sizes["runtime"] = sum(len(files[name]) for name in runtimes if _OF_WEBGPU not in name)
+    sizes["page"] = sum(len(files[name]) for name in files.keys() - named - runtimes if _OF_WEBGPU not in name)
     return sizes
 
 

@@ -33,8 +33,10 @@ def pack(arrays: Mapping[str, np.ndarray]) -> tuple[bytes, dict[str, dict[str, A
 def exact_sums(arrays: Mapping[str, np.ndarray], inputs: int) -> dict[str, np.ndarray]:
     """The critic's arrays with biases as float64 and shifts as int32, for a browser that adds doubles.
 
-    Every sum of a layer is, in whatever order it is added, at most Σ|weight| · (largest input) + |bias|. Where that is below 2**53
-    all partial sums are integers that a double holds, so doubles add them as int64 does. inputs: numbers that the critic reads.
+    Every sum of a layer is, in whatever order it is added, at most Σ|weight| · (largest input) + |bias|. Where that is below
+    2**53 all partial sums are integers that a double holds, so doubles add them as int64 does.
+
+    inputs: how many numbers the critic reads.
 
     Raises:
         ModelError: no critic, or one whose sums could leave the exact integers.
@@ -45,8 +47,8 @@ def exact_sums(arrays: Mapping[str, np.ndarray], inputs: int) -> dict[str, np.nd
         sums = np.abs(weight.astype(object)).sum(axis=1) * largest + np.abs(bias.astype(object))
         if max(sums) >= _EXACT:
             raise ModelError(
-                f"Expected a critic whose sums stay below 2**53, as browsers add them, found {max(sums):.3g} in layer {layer} of "
-                "critic.npz. Fit it anew."
+                f"Expected a critic whose sums stay below 2**53, as browsers add them, found {max(sums):.3g} in layer {layer} "
+                "of critic.npz. Fit it anew."
             )
         largest = _ACTIVATION_LIMIT
     doubles = {name: array.astype(np.float64) if name.startswith("bias") else array for name, array in arrays.items()}

@@ -17,6 +17,7 @@ CASCADE = "lbpcascade_animeface.xml"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faces", type=int, default=10_000, help="faces of the long runs; fewer for a quick look")
     parser.addoption(
         "--cascade", help=f"face cascade (an OpenCV XML); default: {CASCADE} in the folder that SGA_REAL_DATA names"
     )

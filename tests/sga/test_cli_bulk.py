@@ -92,7 +92,7 @@ def test_the_bar_shows_on_a_terminal_alone(model_path: Path, tmp_path: Path) -> 
     assert "accepted/s" not in quiet.stderr
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        command(*base, "--to", tmp_path / "faces.tar"), env=environment(), stdout=subprocess.PIPE, stderr=slave
+        command(*base, "--to", tmp_path / "faces.tar"), env=environment(), stdout=subprocess.DEVNULL, stderr=slave
     )
     os.close(slave)
     shown = b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,16 @@ from sga.model_folder import DEFAULT_MODEL
 ROWS = 40
 
 
+def need_openvino() -> None:
+    """Not by importing it here: see `test_openvino_tells_nobody`."""
+    if find_spec("openvino") is None:
+        pytest.skip("the extra openvino is not installed")
+
+
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
     if request.param == "openvino":
-        pytest.importorskip("openvino", reason="the extra openvino is not installed")
+        need_openvino()
     return str(request.param)
 
 
@@ -42,7 +49,7 @@ def told(model: FaceModel, images: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("folder", ["tiny", "shipped"])
 def test_the_engines_agree(model_path: Path, folder: str) -> None:
-    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    need_openvino()
     path = model_path if folder == "tiny" else DEFAULT_MODEL
     one, other = (FaceModel.load(path, engine=engine) for engine in ENGINES)
     assert (one.engine, other.engine) == ENGINES
@@ -128,6 +135,20 @@ def alone(code: str) -> str:
 def test_openvino_is_not_imported_unless_it_runs(model_path: Path) -> None:
     load = f"from sga import FaceModel; FaceModel.load({str(model_path)!r}, 'onnxruntime')"
     assert alone(f"import sys; {load}; print('openvino' in sys.modules)") == "False\n"
+
+
+def test_openvino_tells_nobody(model_path: Path, tmp_path: Path) -> None:
+    """Its import alone would fork a process that reports to a server, and write into the home folder."""
+    need_openvino()
+    told = alone(
+        f"import os; os.environ['HOME'] = {str(tmp_path)!r}; import multiprocessing.process as p; "
+        "p.BaseProcess.start = lambda self: print('a process'); import urllib.request as u; "
+        "u.urlopen = lambda *words, **more: print('a call'); "
+        f"from sga import FaceModel; model = FaceModel.load({str(model_path)!r}, 'openvino'); model.avatar('a'); import sys; "
+        "print([name for name in sys.modules if name.startswith('openvino_telemetry')], model.engine)"
+    )
+    assert told == "[] openvino\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_first_passes_may_come_together(engine: str, model_path: Path) -> None:

@@ -183,7 +183,12 @@ def test_without_a_critic_attempt_0_is_taken(make_model: MakeModel) -> None:
 def test_the_earliest_of_equals_is_taken(model: FaceModel, make_model: MakeModel) -> None:
     flat = FaceModel.load(make_model(critic=True))
     assert flat._critic is not None
-    flat._critic.weights[-1] = np.zeros_like(flat._critic.weights[-1])
+    critic = flat._critic
+    zeros = [np.zeros_like(weight) if k == len(critic.shifts) else weight for k, weight in enumerate(critic.weights)]
+    arrays = {f"weight{k}": weight for k, weight in enumerate(zeros)} | {
+        f"bias{k}": bias for k, bias in enumerate(critic.biases)
+    }
+    flat._critic = LatentCritic({**arrays, "shift": np.array(critic.shifts)}, zeros[0].shape[1])
     assert flat.avatar_attempt("user-42") == 0
     assert len({model.avatar_attempt(f"user-{number}") for number in range(20)}) > 5
 

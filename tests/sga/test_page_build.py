@@ -1,4 +1,4 @@
-"""The committed page is what its sources give, and the ports to JavaScript equal the original: where node and a registry are."""
+"""The committed page is what its sources give, and the ports to JavaScript equal the original. Needs node and a registry."""
 
 from __future__ import annotations
 
@@ -71,7 +71,11 @@ def test_the_ports_equal_the_original(source: Path, model_path: Path, tmp_path: 
 
 def vectors(model: FaceModel) -> dict[str, object]:
     """What Python says, for the tests in `source/test`."""
-    positions = [Position(seed_subject(7), 0, 0), Position(seed_subject(2**64 - 1), 99, 63), Position(id_subject("はなこ"), 0, 1)]
+    positions = [
+        Position(seed_subject(7), 0, 0),
+        Position(seed_subject(2**64 - 1), 99, 63),
+        Position(id_subject("はなこ"), 0, 1),
+    ]
     asked = [
         {"subject": one.subject, "index": one.index, "attempt": one.attempt, "words": [str(w) for w in words("noise", one, 9)]}
         | {"normal": truncated_normal("noise", one, 700).tolist(), "below": [below("row", one, n) for n in (2, 3, 60, 12137)]}

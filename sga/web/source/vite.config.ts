@@ -70,7 +70,9 @@ https://github.com/paulmillr/noble-hashes
 
 ${readFileSync("node_modules/@noble/hashes/LICENSE", "utf8")}`,
   ];
-  const source = ["What this page bundles of others. All else is part of sga-gan, Apache-2.0.\n", ...told].join(`\n${"-".repeat(100)}\n\n`);
+  const source = ["What this page bundles of others. All else is part of sga-gan, Apache-2.0.\n", ...told].join(
+    `\n${"-".repeat(100)}\n\n`,
+  );
   return {
     name: "third-party",
     generateBundle() {

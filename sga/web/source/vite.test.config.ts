@@ -9,7 +9,9 @@ export default defineConfig({
     emptyOutDir: true,
     reportCompressedSize: false,
     rollupOptions: {
-      input: readdirSync("test").filter((name) => name.endsWith(".test.ts")).map((name) => `test/${name}`),
+      input: readdirSync("test")
+        .filter((name) => name.endsWith(".test.ts"))
+        .map((name) => `test/${name}`),
       output: { entryFileNames: "[name].mjs" },
     },
   },

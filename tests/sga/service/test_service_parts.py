@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from sga import FaceModel
 from sga.service.batcher import Batcher, Cancelled, SharedNetwork, Ticket, share_networks, working_for
 from sga.service.cache import ByteCache
+from sga.service.gatherer import Gatherer
 from sga.service.validators import avatar_etag
 
 
@@ -140,6 +142,27 @@ def test_a_failure_reaches_those_who_wait_and_nobody_else(rows: Rows, batcher: B
         ask(network, -1, 1, 2, 3, 4)
     assert ask(network, 1) == [2]
     assert rows.runs == [[-1, 1, 2, 3], [1]]
+
+
+def test_a_gatherer_works_on_what_comes_together_and_keeps_mistakes_apart() -> None:
+    groups: list[list[int]] = []
+
+    def work(asked: Sequence[int]) -> Iterator[tuple[int, int]]:
+        groups.append(list(asked))
+        for place in reversed(range(len(asked))):
+            yield place, 12 // asked[place]
+
+    gatherer: Gatherer[int, int] = Gatherer(work, most=3, threads=1, patience=0.2)
+    futures = [gatherer.submit(value, Ticket()) for value in (1, 2, 3, 4, 0, 6, 3)]
+    assert futures[3].cancel()
+    gatherer.start()
+    results = [future.result(20) for index, future in enumerate(futures) if index not in (3, 4)]
+    assert results == [12, 6, 4, 2, 4]
+    with pytest.raises(ZeroDivisionError):
+        futures[4].result(20)
+    assert groups[:2] == [[1, 2, 3], [0, 6]]
+    assert groups[-1] == [3]
+    gatherer.close()
 
 
 def test_the_cache_keeps_what_was_used_last_within_its_bytes() -> None:

@@ -42,7 +42,7 @@ export class App {
     runs: Runs,
     private readonly history: History,
     private readonly announcer: Announcer,
-    private readonly restart: (backend: Backend) => Promise<{ engine: Engine; runs: Runs }>,
+    private readonly place: URL,
   ) {
     this.create = new Create({
       spec,
@@ -53,18 +53,34 @@ export class App {
       available: (conditions) => this.available(conditions),
       failed: (error) => this.fail(error),
     });
-    this.shown = new Shown(spec, announcer, (face) => this.link(face), this.create.near);
+    this.shown = new Shown(spec, announcer, (face) => this.link(face));
     this.name = new Name(spec, (recipe) => void this.redraw(recipe));
-    this.between = new Between(spec, () => this.shown.face, (a, b, t, settled) => this.mix(a, b, t, settled));
+    this.between = new Between(
+      spec,
+      () => this.shown.face,
+      (a, b, t, settled) => this.mix(a, b, t, settled),
+    );
     this.seen = new Faces(spec, "history.list", "strip", THUMBNAIL, (face) => this.choose(face, false));
-    this.status = new Status(spec, runs.backend, (backend) => void this.switch(backend));
+    this.status = new Status(spec, (backend) => void this.switch(backend));
     const contents = [this.create.element, this.name.element, this.between.element];
     const keys = ["tab.create", "tab.name", "tab.between"] as const;
-    this.tabs = new Tabs(contents.map((content, place) => ({ key: keys[place]!, content })), (place) => {
-      if (place === BETWEEN) this.between.begin(this.shown.face, this.another());
-    });
+    this.tabs = new Tabs(
+      contents.map((content, place) => ({ key: keys[place]!, content })),
+      (place) => {
+        if (place === BETWEEN) this.between.begin(this.shown.face, this.another());
+      },
+    );
     const forget = button("history.clear", () => void this.forget(), { className: "quiet" });
-    const before = named(h("section", { className: "before" }, h("div", { className: "bar" }, text("h2", "history"), forget), this.empty, this.seen.element), "history");
+    const before = named(
+      h(
+        "section",
+        { className: "before" },
+        h("div", { className: "bar" }, text("h2", "history"), forget),
+        this.empty,
+        this.seen.element,
+      ),
+      "history",
+    );
     this.element.append(this.notice, this.shown.element, this.tabs.element, before, this.status.element);
     this.tell(runs);
   }
@@ -92,7 +108,14 @@ export class App {
   /** One face, exactly as a recipe names it. */
   async one(recipe: Recipe, judged = true): Promise<Face> {
     const faces: Face[] = [];
-    const order: DrawOrder = { order: "draw", plans: [{ kind: "recipe", recipe }], strictness: "usual", maxAttempts: 1, judged, where: {} };
+    const order: DrawOrder = {
+      order: "draw",
+      plans: [{ kind: "recipe", recipe }],
+      strictness: "usual",
+      maxAttempts: 1,
+      judged,
+      where: {},
+    };
     await this.draw(order, ({ face }) => faces.push(face)).ended;
     return faces[0]!;
   }
@@ -152,7 +175,9 @@ export class App {
 
   /** Another face than the chosen one, for the other end of the slider. */
   private another(): Face | null {
-    return [...this.create.faces.faces, ...this.seen.faces].find((face) => face && face.pixels !== this.shown.face?.pixels) ?? null;
+    return (
+      [...this.create.faces.faces, ...this.seen.faces].find((face) => face && face.pixels !== this.shown.face?.pixels) ?? null
+    );
   }
 
   // -- address, history, engine --------------------------------------------------------------------------------------------
@@ -163,7 +188,8 @@ export class App {
     this.notice.hidden = true;
     if (!asked) return false;
     if (asked.recipe === null) this.note(say("other.unreadable"));
-    else if (asked.model !== this.spec.header.drawing) this.note(say("other.model", { model: asked.model, hash: this.spec.header.drawing }));
+    else if (asked.model !== this.spec.header.drawing)
+      this.note(say("other.model", { model: asked.model, hash: this.spec.header.drawing }));
     if (!asked.recipe) return false;
     if (asked.recipe.kind === "id") {
       this.name.put(asked.recipe);
@@ -186,16 +212,18 @@ export class App {
     this.announcer.show(say("history.cleared"));
   }
 
-  private async switch(backend: Backend): Promise<void> {
-    remember("backend", backend);
+  /** Draw with another backend from now on; the present one goes on until the other has passed its self-check. */
+  async switch(backend: Backend): Promise<void> {
+    this.status.trying();
     try {
-      const { engine, runs } = await this.restart(backend);
+      const { engine, started } = await Engine.start(this.place, backend, threads(), () => undefined);
       this.engine.end();
       this.engine = engine;
-      this.tell(runs);
+      this.tell(started.runs);
     } catch (error) {
-      this.fail(error);
+      this.tell({ ...this.runs, refused: reasonOf(error) });
     }
+    remember("backend", this.runs.backend);
   }
 
   private tell(runs: Runs): void {
@@ -210,18 +238,23 @@ export class App {
   }
 
   private fail(error: unknown): void {
-    this.note(say("failed.draw", { reason: error instanceof Error ? error.message : String(error) }));
+    this.note(say("failed.draw", { reason: reasonOf(error) }));
   }
 }
 
-/** Start the worker and build the page on it. */
-export async function open(place: URL, announcer: Announcer, progress: (received: number, total: number) => void): Promise<App> {
-  const wanted: Backend = recall("backend") === "webgpu" && "gpu" in navigator && "Suspending" in WebAssembly ? "webgpu" : "wasm";
-  const { engine, started } = await Engine.start(place, wanted, threads(), progress);
-  const spec = new Spec(started.header);
+/** Start the worker and build the page on it; the graphics card, where it was switched on, takes over when it is ready. */
+export async function open(
+  place: URL,
+  announcer: Announcer,
+  progress: (received: number, total: number) => void,
+): Promise<App> {
+  const { engine, started } = await Engine.start(place, "wasm", threads(), progress);
   const history = await History.open(started.header.drawing);
-  return new App(spec, engine, started.runs, history, announcer, async (backend) => {
-    const again = await Engine.start(place, backend, threads(), () => undefined);
-    return { engine: again.engine, runs: again.started.runs };
-  });
+  const app = new App(new Spec(started.header), engine, started.runs, history, announcer, place);
+  if (recall("backend") === "webgpu" && Status.webgpu) void app.switch("webgpu");
+  return app;
+}
+
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

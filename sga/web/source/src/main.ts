@@ -12,7 +12,9 @@ const MEGABYTE = 1e6;
 
 function header(): HTMLElement {
   const id = uniqueId("language");
-  const options = Object.entries(LANGUAGES).map(([value, { own, tag }]) => h("option", { value, lang: tag, selected: value === language() }, own));
+  const options = Object.entries(LANGUAGES).map(([value, { own, tag }]) =>
+    h("option", { value, lang: tag, selected: value === language() }, own),
+  );
   const select = h("select", { id }, ...options);
   select.addEventListener("change", () => {
     remember("language", select.value);
@@ -61,7 +63,10 @@ class Loading {
 
   fail(error: unknown, again: () => void): void {
     const reason = error instanceof Error ? error.message : String(error);
-    this.element.replaceChildren(h("p", { attributes: { role: "alert" } }, say("failed", { reason })), button("retry", again, { className: "primary" }));
+    this.element.replaceChildren(
+      h("p", { attributes: { role: "alert" } }, say("failed", { reason })),
+      button("retry", again, { className: "primary" }),
+    );
   }
 }
 
@@ -76,7 +81,9 @@ async function begin(): Promise<App> {
   const place = new URL("./", location.href);
   const app = await new Promise<App>((resolve) => {
     const load = () => {
-      open(place, announcer, (received, total) => loading.progress(received, total)).then(resolve, (error: unknown) => loading.fail(error, load));
+      open(place, announcer, (received, total) => loading.progress(received, total)).then(resolve, (error: unknown) =>
+        loading.fail(error, load),
+      );
     };
     load();
   });

@@ -14,7 +14,15 @@ import { half, type Header, readArrays, Spec } from "../src/core/spec";
 
 interface Vectors {
   positions: { subject: string; index: number; attempt: number; words: string[]; normal: number[]; below: number[] }[];
-  avatars: { identity: string; attempt: number; score: number; gender: number; noise: number[]; style: number[]; text: string }[];
+  avatars: {
+    identity: string;
+    attempt: number;
+    score: number;
+    gender: number;
+    noise: number[];
+    style: number[];
+    text: string;
+  }[];
   floats: [number, string][];
 }
 
@@ -32,7 +40,10 @@ test("words, normals and integers below a bound", () => {
   for (const { words: expected, normal, below, ...position } of vectors.positions) {
     assert.deepEqual([...words(header.algorithm, "noise", position, expected.length)].map(String), expected);
     assert.deepEqual([...draws.truncatedNormal("noise", position, normal.length)], normal);
-    assert.deepEqual([2, 3, 60, 12137].map((bound) => draws.below("row", position, bound)), below);
+    assert.deepEqual(
+      [2, 3, 60, 12137].map((bound) => draws.below("row", position, bound)),
+      below,
+    );
   }
 });
 
@@ -71,7 +82,14 @@ test("a link says the same recipe again", () => {
     const found = fromFragment(spec, `#${toFragment(spec, recipe)}`);
     assert.deepEqual(found, { recipe, model: header.drawing });
   }
-  for (const [fragment, kind] of [["", null], ["about", null], ["s=1&g=robot", "asks"], [`l=${"A".repeat(9)}`, "asks"], ["s=x", "asks"], ["id=", "asks"]] as const) {
+  for (const [fragment, kind] of [
+    ["", null],
+    ["about", null],
+    ["s=1&g=robot", "asks"],
+    [`l=${"A".repeat(9)}`, "asks"],
+    ["s=x", "asks"],
+    ["id=", "asks"],
+  ] as const) {
     const found = fromFragment(spec, fragment);
     assert.equal(found === null, kind === null, fragment);
     if (found) assert.equal(found.recipe, null);
@@ -79,8 +97,15 @@ test("a link says the same recipe again", () => {
 });
 
 test("made-up latents survive packing bit for bit", () => {
-  const [a, b] = [0, 1].map((index) => prior.draw({ gender: index, where: {} }, { subject: "seed:2", index, attempt: 0 })) as [never, never];
-  for (const latents of [mix(a, b, 0.3), mix(a, b, 1), vary(prior, a, { subject: "seed:3", index: 0, attempt: 0 }, 1, { noise: false, style: false })]) {
+  const [a, b] = [0, 1].map((index) => prior.draw({ gender: index, where: {} }, { subject: "seed:2", index, attempt: 0 })) as [
+    never,
+    never,
+  ];
+  for (const latents of [
+    mix(a, b, 0.3),
+    mix(a, b, 1),
+    vary(prior, a, { subject: "seed:3", index: 0, attempt: 0 }, 1, { noise: false, style: false }),
+  ]) {
     assert.deepEqual(unpack(spec, pack(latents)), latents);
     assert.ok(latents.noise.every((value) => Math.abs(value) <= 1));
   }

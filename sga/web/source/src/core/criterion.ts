@@ -29,7 +29,13 @@ export function mostProbable(probability: number[]): number {
 }
 
 /** Names of the attributes by which a face fails: gender first, then those asked for, then quality. */
-export function failures(spec: Spec, verdict: Verdict, gender: number, where: Conditions["where"], strictness: Strictness): string[] {
+export function failures(
+  spec: Spec,
+  verdict: Verdict,
+  gender: number,
+  where: Conditions["where"],
+  strictness: Strictness,
+): string[] {
   const failed: string[] = [];
   const seen = verdict.probabilities[spec.gender.name]!;
   if (mostProbable(seen) !== gender || seen[gender]! < Math.fround(spec.header.gender_threshold)) failed.push(spec.gender.name);
@@ -42,7 +48,11 @@ export function failures(spec: Spec, verdict: Verdict, gender: number, where: Co
 }
 
 /** Orders attempts that were not accepted: the right gender, then fewer disagreements, then quality. */
-export function better(spec: Spec, one: { failed: string[]; quality: number }, other: { failed: string[]; quality: number }): boolean {
+export function better(
+  spec: Spec,
+  one: { failed: string[]; quality: number },
+  other: { failed: string[]; quality: number },
+): boolean {
   const [a, b] = [one, other].map(({ failed, quality }) => {
     const disagreed = failed.filter((name) => name !== spec.quality.name);
     return [Number(failed.length === 0), Number(!disagreed.includes(spec.gender.name)), -disagreed.length, quality];

@@ -53,12 +53,16 @@ export function floatText(value: number): string {
     if (Math.fround(shortest) === value) break;
   }
   if (Number.isInteger(shortest)) return Object.is(value, -0) ? "-0.0" : `${shortest}.0`;
-  if (Math.abs(shortest) >= 1e-4) return `${shortest}`;
+  if (Math.abs(value) >= 1e-4) return `${shortest}`;
   return shortest.toExponential().replace(/e-(\d)$/, "e-0$1");
 }
 
 /** PNG bytes of RGB pixels, (size * size * 3). */
-export async function encodePng(pixels: Uint8Array, size: number, text: Record<string, string>): Promise<Uint8Array<ArrayBuffer>> {
+export async function encodePng(
+  pixels: Uint8Array,
+  size: number,
+  text: Record<string, string>,
+): Promise<Uint8Array<ArrayBuffer>> {
   const header = new DataView(new ArrayBuffer(13));
   header.setUint32(0, size);
   header.setUint32(4, size);
@@ -76,7 +80,8 @@ export async function encodePng(pixels: Uint8Array, size: number, text: Record<s
 }
 
 function textChunk([key, value]: [string, string]): Uint8Array {
-  if (/^[\x00-\x7f]*$/.test(value)) return chunk("tEXt", joined([encoder.encode(key), Uint8Array.of(0), encoder.encode(value)]));
+  if (/^[\x00-\x7f]*$/.test(value))
+    return chunk("tEXt", joined([encoder.encode(key), Uint8Array.of(0), encoder.encode(value)]));
   return chunk("iTXt", joined([encoder.encode(key), Uint8Array.of(0, 0, 0, 0, 0), encoder.encode(value)]));
 }
 

@@ -21,7 +21,12 @@ export function latentsOf(recipe: Recipe, prior: StylePrior, arrays: Arrays): { 
   return avatar(recipe.identity, recipe.gender, prior, arrays);
 }
 
-function avatar(identity: string, gender: number | null, prior: StylePrior, arrays: Arrays): { latents: Latents; attempt: number } {
+function avatar(
+  identity: string,
+  gender: number | null,
+  prior: StylePrior,
+  arrays: Arrays,
+): { latents: Latents; attempt: number } {
   const draw = (attempt: number) => prior.draw({ gender, where: {} }, { subject: idSubject(identity), index: 0, attempt });
   const genders = prior.spec.gender.values.length;
   let best = { latents: draw(0), attempt: 0 };
@@ -77,8 +82,12 @@ export function fromFragment(spec: Spec, fragment: string): { recipe: Recipe | n
   const seed = entries.get("s");
   if (seed === null) return null;
   const [index, attempt] = [entries.get("i") ?? "0", entries.get("a") ?? "0"];
-  const sound = known && /^\d{1,20}$/.test(seed) && BigInt(seed) < 1n << 64n && [index, attempt].every((n) => /^\d{1,9}$/.test(n));
-  return { recipe: sound ? { kind: "seed", seed, index: Number(index), attempt: Number(attempt), gender, where } : null, model };
+  const sound =
+    known && /^\d{1,20}$/.test(seed) && BigInt(seed) < 1n << 64n && [index, attempt].every((n) => /^\d{1,9}$/.test(n));
+  return {
+    recipe: sound ? { kind: "seed", seed, index: Number(index), attempt: Number(attempt), gender, where } : null,
+    model,
+  };
 }
 
 function named(spec: Spec, name: string, code: number): string {

@@ -22,7 +22,8 @@ PERSON.set(encoder.encode("sga-latents"));
 
 /** The subject of a seed in [0, 2**64), as decimal digits. */
 export function seedSubject(seed: string): string {
-  if (!/^\d{1,20}$/.test(seed) || BigInt(seed) > MASK) throw new RangeError(`Expected a seed from 0 to ${MASK}, found ${seed}.`);
+  if (!/^\d{1,20}$/.test(seed) || BigInt(seed) > MASK)
+    throw new RangeError(`Expected a seed from 0 to ${MASK}, found ${seed}.`);
   return `seed:${BigInt(seed)}`;
 }
 

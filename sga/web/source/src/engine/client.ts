@@ -1,6 +1,6 @@
 /** The page's side of the worker. */
 import { type Backend } from "./runtime";
-import { type Drawn, type Order, type Reply, type Runs, type Started } from "./protocol";
+import { type Drawn, type Order, type Reply, type Started } from "./protocol";
 
 interface Waiting {
   resolve: (result: { result: unknown; stopped: boolean }) => void;
@@ -24,38 +24,30 @@ export class Engine {
     worker.onerror = (event) => this.fail(new Error(event.message || "The worker did not start."));
   }
 
-  /** Start a worker with the model at `place`; WebGPU that fails or draws other pixels gives way to WebAssembly. */
+  /** Start a worker with the model at `place`. It fails where the runtime does, or where its pixels are not those of the exporter. */
   static async start(
     place: URL,
-    wanted: Backend,
+    backend: Backend,
     threads: number,
-    progress: (received: number, total: number) => void,
+    progress: NonNullable<Waiting["progress"]>,
   ): Promise<{ engine: Engine; started: Started }> {
-    const attempt = async (backend: Backend) => {
-      const engine = new Engine(new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "sga" }));
-      try {
-        const order: Order = { order: "start", model: place.href, backend, threads };
-        const { result } = await engine.ask<Started>(order, { progress }).ended;
-        return { engine, started: result };
-      } catch (error) {
-        engine.end();
-        throw error;
-      }
-    };
-    if (wanted === "wasm") return attempt("wasm");
+    const engine = new Engine(new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "sga" }));
     try {
-      return await attempt("webgpu");
+      const order: Order = { order: "start", model: place.href, backend, threads };
+      const { result } = await engine.ask<Started>(order, { progress }).ended;
+      return { engine, started: result };
     } catch (error) {
-      const { engine, started } = await attempt("wasm");
-      const runs: Runs = { ...started.runs, refused: error instanceof Error ? error.message : String(error) };
-      return { engine, started: { ...started, runs } };
+      engine.end();
+      throw error;
     }
   }
 
   /** Give an order. */
   ask<T>(order: Order, hear: Pick<Waiting, "drawn" | "progress"> = {}): Running<T> {
     const id = ++this.last;
-    const ended = new Promise<{ result: unknown; stopped: boolean }>((resolve, reject) => this.waiting.set(id, { resolve, reject, ...hear }));
+    const ended = new Promise<{ result: unknown; stopped: boolean }>((resolve, reject) =>
+      this.waiting.set(id, { resolve, reject, ...hear }),
+    );
     this.worker.postMessage({ ...order, id });
     return { ended: ended as Running<T>["ended"], stop: () => this.worker.postMessage({ order: "stop", id }) };
   }

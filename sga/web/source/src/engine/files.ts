@@ -19,7 +19,11 @@ export class Progress {
 }
 
 /** The unpacked bytes of a file. */
-export async function download(url: URL, { bytes, unpacked }: Omit<FileEntry, "path">, progress: Progress): Promise<ArrayBuffer> {
+export async function download(
+  url: URL,
+  { bytes, unpacked }: Omit<FileEntry, "path">,
+  progress: Progress,
+): Promise<ArrayBuffer> {
   progress.expect(bytes);
   const response = await fetch(url);
   if (!response.ok || !response.body) throw new Error(`${url.pathname}: ${response.status} ${response.statusText}`);
@@ -33,7 +37,9 @@ export async function download(url: URL, { bytes, unpacked }: Omit<FileEntry, "p
   }
   const blob = new Blob(parts);
   const packed = parts[0]?.[0] === 0x1f && parts[0]?.[1] === 0x8b && count === bytes;
-  const content = packed ? await new Response(blob.stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer() : await blob.arrayBuffer();
+  const content = packed
+    ? await new Response(blob.stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer()
+    : await blob.arrayBuffer();
   if (content.byteLength !== unpacked) throw new Error(`${url.pathname}: ${content.byteLength} bytes instead of ${unpacked}`);
   return content;
 }

@@ -15,7 +15,7 @@ export class Networks {
   ) {}
 
   static async create(ort: Ort, spec: Spec, backend: Backend, generator: ArrayBuffer, judge: ArrayBuffer): Promise<Networks> {
-    const options = { executionProviders: [backend], graphOptimizationLevel: "all" as const };
+    const options = { executionProviders: [backend], graphOptimizationLevel: "all" as const, logSeverityLevel: 3 as const };
     const draws = await ort.InferenceSession.create(generator, options);
     // The judge stays on the processor: it is small, and its scores decide which attempt is taken.
     const judges = await ort.InferenceSession.create(judge, { ...options, executionProviders: ["wasm"] });
@@ -28,7 +28,11 @@ export class Networks {
     const { Tensor } = this.ort;
     const feed: Record<string, InstanceType<Ort["Tensor"]>> = {
       noise: new Tensor("float32", flat(faces.map((one) => one.noise)), [faces.length, noise_size]),
-      gender: new Tensor("int64", BigInt64Array.from(faces, (one) => BigInt(one.gender)), [faces.length]),
+      gender: new Tensor(
+        "int64",
+        BigInt64Array.from(faces, (one) => BigInt(one.gender)),
+        [faces.length],
+      ),
     };
     if (style_size) feed["style"] = new Tensor("float32", flat(faces.map((one) => one.style)), [faces.length, style_size]);
     const { image } = await this.generator.run(feed);

@@ -24,7 +24,7 @@ export interface Runs {
   threads: number;
   isolated: boolean;
   difference: number;
-  /** Why WebGPU was asked for and does not run; "" where it does, or was not asked for. */
+  /** Why WebGPU was asked for and does not run; "" where it runs or nobody asked. */
   refused: string;
 }
 

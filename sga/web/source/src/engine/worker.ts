@@ -54,9 +54,19 @@ async function work(): Promise<void> {
       jobs.splice(jobs.indexOf(job), 1);
       say({ id: job.id, event: "error", message: error instanceof Error ? error.message : String(error) });
     }
-    await new Promise((resolve) => setTimeout(resolve)); // messages that wait are taken first
+    await turn(); // messages that wait are taken first
   }
   busy = false;
+}
+
+const channel = new MessageChannel();
+
+/** The end of the event loop's turn; timers would wait four milliseconds. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    channel.port1.onmessage = () => resolve();
+    channel.port2.postMessage(null);
+  });
 }
 
 function say(reply: Reply): void {
@@ -127,7 +137,8 @@ async function* drawUntilGood(model: Model, order: DrawOrder, id: number): Async
       const face = await faceOf(model, recipe, judged ? where : null, strictness);
       tried++;
       const before = best[place];
-      const kept = before && face.verdict && before.verdict && !better(model.spec, scored(face), scored(before)) ? before : face;
+      const kept =
+        before && face.verdict && before.verdict && !better(model.spec, scored(face), scored(before)) ? before : face;
       best[place] = { ...kept, attempts: turn + 1 };
       const done = !judged || strictness === "off" || face.failed.length === 0 || turn + 1 >= limit(plans[place]!, maxAttempts);
       if (!done) unsettled.push(place);
@@ -148,7 +159,12 @@ function limit(plan: Plan, maxAttempts: number): number {
   return plan.kind === "recipe" ? 1 : maxAttempts;
 }
 
-function attemptOf({ prior }: Model, plan: Plan, attempt: number, where: Conditions["where"]): { recipe: Recipe; where: Conditions["where"] } {
+function attemptOf(
+  { prior }: Model,
+  plan: Plan,
+  attempt: number,
+  where: Conditions["where"],
+): { recipe: Recipe; where: Conditions["where"] } {
   if (plan.kind === "recipe") return { recipe: plan.recipe, where: plan.recipe.kind === "seed" ? plan.recipe.where : {} };
   const { seed, index } = plan;
   if (plan.kind === "near") {
@@ -156,7 +172,8 @@ function attemptOf({ prior }: Model, plan: Plan, attempt: number, where: Conditi
     return { recipe: made(vary(prior, plan.base, position, plan.strength, plan.locks)), where };
   }
   const conditions = { gender: plan.gender, where: plan.where };
-  if (!plan.base || !(plan.locks.noise || plan.locks.style)) return { recipe: { kind: "seed", seed, index, attempt, ...conditions }, where };
+  if (!plan.base || !(plan.locks.noise || plan.locks.style))
+    return { recipe: { kind: "seed", seed, index, attempt, ...conditions }, where };
   const fresh = prior.draw(conditions, { subject: seedSubject(seed), index, attempt });
   return { recipe: made(locked(fresh, plan.base, plan.locks)), where };
 }
@@ -166,7 +183,12 @@ function made(latents: Face["latents"]): Recipe {
 }
 
 /** where: what the judge must see beside gender and quality; null = nobody judges. */
-async function faceOf(model: Model, recipe: Recipe, where: Conditions["where"] | null, strictness: DrawOrder["strictness"] = "usual"): Promise<Face> {
+async function faceOf(
+  model: Model,
+  recipe: Recipe,
+  where: Conditions["where"] | null,
+  strictness: DrawOrder["strictness"] = "usual",
+): Promise<Face> {
   const { latents, attempt } = latentsOf(recipe, model.prior, model.arrays);
   const begun = performance.now();
   const [pixels] = await model.networks.draw([latents]);
@@ -186,6 +208,8 @@ function available({ spec, prior }: Model, { gender, where }: Conditions): Recor
     const codes = one.values.map((_, code) => code);
     possible[one.name] = codes.filter((code) => prior.genders({ gender, where: { ...others, [one.name]: code } }).length > 0);
   }
-  possible[spec.gender.name] = spec.gender.values.map((_, code) => code).filter((code) => prior.genders({ gender: code, where }).length > 0);
+  possible[spec.gender.name] = spec.gender.values
+    .map((_, code) => code)
+    .filter((code) => prior.genders({ gender: code, where }).length > 0);
   return possible;
 }

@@ -29,11 +29,24 @@ export class Between {
     this.slider.addEventListener("change", () => this.move(true));
     const sides = ([0, 1] as const).map((side) => {
       const legend = text("h2", side ? "between.second" : "between.first");
-      return h("div", { className: "end" }, legend, h("div", { className: "frame" }, this.pictures[side]!), this.words[side]!, button("between.set", () => this.put(side, this.chosen())));
+      return h(
+        "div",
+        { className: "end" },
+        legend,
+        h("div", { className: "frame" }, this.pictures[side]!),
+        this.words[side]!,
+        button("between.set", () => this.put(side, this.chosen())),
+      );
     });
     const swap = button("between.swap", () => this.swap(), { className: "quiet" });
     const field = h("div", { className: "slider wide" }, text("label", "between.slider", { htmlFor: id }), this.slider);
-    this.element = h("div", { className: "panel" }, h("div", { className: "ends" }, ...sides), field, h("div", { className: "bar" }, swap, text("p", "between.hint", { className: "note" })));
+    this.element = h(
+      "div",
+      { className: "panel" },
+      h("div", { className: "ends" }, ...sides),
+      field,
+      h("div", { className: "bar" }, swap, text("p", "between.hint", { className: "note" })),
+    );
     follow(this.element, () => this.describe());
   }
 
@@ -60,8 +73,13 @@ export class Between {
   }
 
   private describe(): void {
-    this.ends.forEach((face, side) => (this.words[side]!.textContent = face ? describe(this.spec, face) : say("between.empty")));
-    this.slider.setAttribute("aria-valuetext", say("strength.value", { percent: Math.round((100 * Number(this.slider.value)) / STEPS) }));
+    this.ends.forEach(
+      (face, side) => (this.words[side]!.textContent = face ? describe(this.spec, face) : say("between.empty")),
+    );
+    this.slider.setAttribute(
+      "aria-valuetext",
+      say("strength.value", { percent: Math.round((100 * Number(this.slider.value)) / STEPS) }),
+    );
   }
 
   /** The newest place of the slider is drawn; those that it passed while another was being drawn are not. */

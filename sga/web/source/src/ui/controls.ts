@@ -24,7 +24,12 @@ export class Controls {
     const choices = spec.asked.filter((one) => one.kind === "exclusive");
     const toggles = spec.asked.filter((one) => one.kind === "independent");
     const genders = this.choice(spec.gender, (code) => (this.gender = code));
-    this.element = h("div", { className: "controls" }, genders, ...choices.map((one) => this.choice(one, (code) => this.put(one.name, code))));
+    this.element = h(
+      "div",
+      { className: "controls" },
+      genders,
+      ...choices.map((one) => this.choice(one, (code) => this.put(one.name, code))),
+    );
     if (toggles.length) this.element.append(h("div", { className: "toggles" }, ...toggles.map((one) => this.toggle(one))));
   }
 
@@ -47,12 +52,20 @@ export class Controls {
     if (!coloured && attribute.values.length > MANY) return this.select(attribute, put);
     const name = uniqueId(attribute.name);
     const radios = [null, ...attribute.values.keys()].map((code) => {
-      const input = h("input", { type: "radio", name, value: code === null ? "" : attribute.values[code]!, checked: code === null });
+      const input = h("input", {
+        type: "radio",
+        name,
+        value: code === null ? "" : attribute.values[code]!,
+        checked: code === null,
+      });
       input.addEventListener("change", () => {
         put(code);
         this.changed();
       });
-      const words = follow(h("span"), (element) => (element.textContent = code === null ? say("any") : valueName(attribute.values[code]!)));
+      const words = follow(
+        h("span"),
+        (element) => (element.textContent = code === null ? say("any") : valueName(attribute.values[code]!)),
+      );
       const label = h("label", { className: coloured && code !== null ? "swatch" : "segment" }, input, words);
       if (coloured && code !== null) {
         label.style.setProperty("--swatch", COLOURS[attribute.values[code]!]!);

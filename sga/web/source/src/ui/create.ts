@@ -25,13 +25,11 @@ export interface Studio {
 
 export class Create {
   readonly element: HTMLElement;
-  /** The way to sixteen faces like the chosen one; it stands beside that. */
-  readonly near: HTMLElement;
   readonly faces: Faces;
   private readonly controls: Controls;
   private readonly locks: Locks = { noise: false, style: false };
   private strictness: Strictness = "usual";
-  private strength = 0.4;
+  private strength = 0.7;
   private running: Running<{ attempts: number }> | null = null;
   private readonly before: (Face | null)[][] = [];
   private readonly state = h("p", { className: "state" });
@@ -46,15 +44,24 @@ export class Create {
     this.controls = new Controls(spec, () => void this.offer());
     this.faces = new Faces(spec, "grid", "grid", 2 * spec.header.size, (face) => studio.choose(face));
     const shuffle = button("shuffle", () => void this.shuffle(), { className: "primary" });
-    const judge = segments("judge", [["off", "judge.off"], ["usual", "judge.usual"], ["strict", "judge.strict"]] as const, "usual", (value) => {
-      this.strictness = value;
-    });
+    const judge = segments(
+      "judge",
+      [
+        ["off", "judge.off"],
+        ["usual", "judge.usual"],
+        ["strict", "judge.strict"],
+      ] as const,
+      "usual",
+      (value) => {
+        this.strictness = value;
+      },
+    );
     follow(judge, () => (judge.title = say("judge.hint")));
     const options = h("div", { className: "row" }, judge, this.keepers());
     follow(this.state, () => (this.state.textContent = this.told()));
-    const bar = h("div", { className: "bar" }, shuffle, this.backer, this.stopper, this.state);
-    this.element = h("div", {}, this.controls.element, options, bar, this.faces.element);
-    this.near = h("div", { className: "near" }, this.nearer, this.slider());
+    const bar = h("div", { className: "bar" }, shuffle, this.nearer, this.slider());
+    const told = h("div", { className: "told" }, this.state, this.stopper, this.backer);
+    this.element = h("div", {}, this.controls.element, options, bar, told, this.faces.element);
     this.faces.reset(Array.from({ length: COUNT }, () => null));
   }
 
@@ -75,7 +82,15 @@ export class Create {
     const { where } = this.controls.conditions;
     const gender = await this.openGender();
     const locks = { ...this.locks };
-    const plan = (index: number): Plan => ({ kind: "fresh", seed, index, gender, where, locks, ...(base ? { base: base.latents } : {}) });
+    const plan = (index: number): Plan => ({
+      kind: "fresh",
+      seed,
+      index,
+      gender,
+      where,
+      locks,
+      ...(base ? { base: base.latents } : {}),
+    });
     return this.run(plan, locks.style && base ? {} : where);
   }
 
@@ -178,15 +193,23 @@ export class Create {
           this.lockers[other === "noise" ? 0 : 1]!.checked = false;
         }
       });
-      return follow(h("label", { className: "check" }, input, text("span", `keep.${part}`)), (label) => (label.title = say(`keep.${part}.hint`)));
+      return follow(
+        h("label", { className: "check" }, input, text("span", `keep.${part}`)),
+        (label) => (label.title = say(`keep.${part}.hint`)),
+      );
     };
     const parts = this.studio.spec.header.style_size ? (["noise", "style"] as const) : (["noise"] as const);
-    return h("fieldset", { className: "choice" }, text("legend", "keep"), h("div", { className: "segments" }, ...parts.map(keeper)));
+    return h(
+      "fieldset",
+      { className: "choice" },
+      text("legend", "keep"),
+      h("div", { className: "segments" }, ...parts.map(keeper)),
+    );
   }
 
   private slider(): HTMLElement {
     const id = uniqueId("strength");
-    const input = h("input", { id, type: "range", min: "5", max: "100", step: "5", value: `${this.strength * 100}` });
+    const input = h("input", { id, type: "range", min: "5", max: "100", step: "5", value: `${Math.round(this.strength * 100)}` });
     const told = follow(input, () => input.setAttribute("aria-valuetext", say("strength.value", { percent: input.value })));
     input.addEventListener("input", () => {
       this.strength = Number(input.value) / 100;
@@ -199,4 +222,3 @@ export class Create {
 export function randomSeed(): string {
   return `${crypto.getRandomValues(new Uint32Array(1))[0]!}`;
 }
-

@@ -2,9 +2,15 @@
 import { follow, type Key, say } from "../words";
 
 type Child = Node | string | null;
-type Properties<K extends keyof HTMLElementTagNameMap> = Partial<Omit<HTMLElementTagNameMap[K], "style" | "attributes">> & { attributes?: Record<string, string> };
+type Properties<K extends keyof HTMLElementTagNameMap> = Partial<Omit<HTMLElementTagNameMap[K], "style" | "attributes">> & {
+  attributes?: Record<string, string>;
+};
 
-export function h<K extends keyof HTMLElementTagNameMap>(tag: K, properties: Properties<K> = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  properties: Properties<K> = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
   const { attributes, ...rest } = properties;
   const element = Object.assign(document.createElement(tag), rest);
   for (const [name, value] of Object.entries(attributes ?? {})) element.setAttribute(name, value);
@@ -13,7 +19,11 @@ export function h<K extends keyof HTMLElementTagNameMap>(tag: K, properties: Pro
 }
 
 /** An element whose text is a string of the page. */
-export function text<K extends keyof HTMLElementTagNameMap>(tag: K, key: Key, properties: Properties<K> = {}): HTMLElementTagNameMap[K] {
+export function text<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  key: Key,
+  properties: Properties<K> = {},
+): HTMLElementTagNameMap[K] {
   return follow(h(tag, properties), (element) => (element.textContent = say(key)));
 }
 

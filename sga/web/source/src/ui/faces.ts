@@ -91,14 +91,19 @@ export class Faces {
     let words = say("grid.waiting");
     if (face) {
       words = describe(this.spec, face);
-      if (settled && face.failed.length && face.attempts > 1) words = say("grid.best", { face: words, attempts: face.attempts });
+      if (settled && face.failed.length && face.attempts > 1)
+        words = say("grid.best", { face: words, attempts: face.attempts });
     }
     option.setAttribute("aria-label", words);
     option.title = face ? words : "";
   }
 
   private roam(): void {
-    if (this.cells[this.active]?.option.disabled) this.active = Math.max(0, this.cells.findIndex((cell) => !cell.option.disabled));
+    if (this.cells[this.active]?.option.disabled)
+      this.active = Math.max(
+        0,
+        this.cells.findIndex((cell) => !cell.option.disabled),
+      );
     this.cells.forEach(({ option }, place) => (option.tabIndex = place === this.active ? 0 : -1));
   }
 

@@ -21,7 +21,13 @@ export class Name {
     private readonly draw: (recipe: Recipe) => void,
   ) {
     const id = uniqueId("name");
-    this.input = h("input", { id, type: "text", autocomplete: "off", spellcheck: false, attributes: { autocapitalize: "off" } });
+    this.input = h("input", {
+      id,
+      type: "text",
+      autocomplete: "off",
+      spellcheck: false,
+      attributes: { autocapitalize: "off" },
+    });
     follow(this.input, () => (this.input.placeholder = say("name.placeholder")));
     this.input.addEventListener("input", () => {
       clearTimeout(this.timer);
@@ -29,7 +35,15 @@ export class Name {
     });
     this.how = h("p", { className: "note", hidden: true }, text("span", "name.command"), this.command);
     const field = h("div", { className: "field" }, text("label", "name", { htmlFor: id }), this.input);
-    this.element = h("div", { className: "panel" }, field, this.genders(), text("p", "name.hint", { className: "note" }), this.note, this.how);
+    this.element = h(
+      "div",
+      { className: "panel" },
+      field,
+      this.genders(),
+      text("p", "name.hint", { className: "note" }),
+      this.note,
+      this.how,
+    );
   }
 
   /** Show what a link asks for. */
@@ -38,7 +52,8 @@ export class Name {
     this.input.value = recipe.identity;
     this.gender = recipe.gender;
     const wanted = recipe.gender === null ? "" : this.spec.gender.values[recipe.gender]!;
-    for (const radio of this.element.querySelectorAll<HTMLInputElement>("input[type=radio]")) radio.checked = radio.value === wanted;
+    for (const radio of this.element.querySelectorAll<HTMLInputElement>("input[type=radio]"))
+      radio.checked = radio.value === wanted;
     this.tell();
   }
 
@@ -73,6 +88,11 @@ export class Name {
       const words = follow(h("span"), (element) => (element.textContent = code === null ? say("any") : valueName(value)));
       return h("label", { className: "segment" }, input, words);
     });
-    return h("fieldset", { className: "choice" }, text("legend", "attribute.gender"), h("div", { className: "segments" }, ...labels));
+    return h(
+      "fieldset",
+      { className: "choice" },
+      text("legend", "attribute.gender"),
+      h("div", { className: "segments" }, ...labels),
+    );
   }
 }

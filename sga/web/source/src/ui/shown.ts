@@ -16,20 +16,28 @@ export class Shown {
   private readonly picture = canvas();
   private readonly caption = h("figcaption");
   private readonly facts = h("ul");
-  private readonly manual = named(h("input", { type: "text", readOnly: true, hidden: true, className: "manual" }), "link.manual");
+  private readonly manual = named(
+    h("input", { type: "text", readOnly: true, hidden: true, className: "manual" }),
+    "link.manual",
+  );
   private readonly buttons: HTMLButtonElement[];
 
   constructor(
     private readonly spec: Spec,
     private readonly announcer: Announcer,
     private readonly link: (face: Face) => string,
-    more: HTMLElement,
   ) {
     const { size } = spec.header;
     const sized = (edge: number) => (element: HTMLButtonElement) => (element.title = say("download.hint", { size: edge }));
     this.buttons = [
-      follow(button("download", () => void this.save(1)), sized(size)),
-      follow(button("download.large", () => void this.save(ENLARGED)), sized(size * ENLARGED)),
+      follow(
+        button("download", () => void this.save(1)),
+        sized(size),
+      ),
+      follow(
+        button("download.large", () => void this.save(ENLARGED)),
+        sized(size * ENLARGED),
+      ),
       button("link", () => void this.copy()),
     ];
     if ("share" in navigator) this.buttons.push(button("share", () => void this.share()));
@@ -38,7 +46,7 @@ export class Shown {
     const figure = h("figure", {}, h("div", { className: "frame" }, this.picture), this.caption);
     const actions = h("div", { className: "actions" }, ...this.buttons);
     const about = h("details", { className: "about" }, text("summary", "about"), this.facts);
-    this.element = named(h("section", { className: "shown" }, figure, more, actions, this.manual, about), "shown");
+    this.element = named(h("section", { className: "shown" }, figure, actions, this.manual, about), "shown");
     follow(this.element, () => this.describe());
   }
 
@@ -84,7 +92,10 @@ export class Shown {
 
   private async save(times: number): Promise<void> {
     const url = URL.createObjectURL(new Blob([await this.png(times)], { type: "image/png" }));
-    const link = h("a", { href: url, download: `${this.fileName()}${times > 1 ? `-${this.spec.header.size * times}` : ""}.png` });
+    const link = h("a", {
+      href: url,
+      download: `${this.fileName()}${times > 1 ? `-${this.spec.header.size * times}` : ""}.png`,
+    });
     link.click();
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   }
@@ -93,7 +104,13 @@ export class Shown {
     const { recipe, latents, attempt } = this.face!;
     const gender = this.spec.gender.values[latents.gender]!;
     if (recipe.kind === "seed") return `${gender}-${recipe.seed}-${recipe.index}-${attempt}`;
-    if (recipe.kind === "id") return recipe.identity.replace(/[^\p{L}\p{N}._-]+/gu, "_").replace(/^\.+/, "_").slice(0, 80) || "face";
+    if (recipe.kind === "id")
+      return (
+        recipe.identity
+          .replace(/[^\p{L}\p{N}._-]+/gu, "_")
+          .replace(/^\.+/, "_")
+          .slice(0, 80) || "face"
+      );
     return `${gender}-${Date.now()}`;
   }
 

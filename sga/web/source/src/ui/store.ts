@@ -34,7 +34,10 @@ export class History {
   /** The faces of this model, newest first. */
   async all(): Promise<Face[]> {
     const kept = await this.in("readonly", (store) => store.index("time").getAll() as IDBRequest<Kept[]>);
-    return (kept ?? []).filter((one) => one.model === this.model).reverse().map((one) => one.face);
+    return (kept ?? [])
+      .filter((one) => one.model === this.model)
+      .reverse()
+      .map((one) => one.face);
   }
 
   async add(fragment: string, face: Face): Promise<void> {

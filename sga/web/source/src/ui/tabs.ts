@@ -17,7 +17,11 @@ export class Tabs {
       return tab;
     });
     this.panels = entries.map(({ content }, place) => {
-      const panel = h("div", { id: uniqueId("panel"), attributes: { role: "tabpanel", "aria-labelledby": this.tabs[place]!.id } }, content);
+      const panel = h(
+        "div",
+        { id: uniqueId("panel"), attributes: { role: "tabpanel", "aria-labelledby": this.tabs[place]!.id } },
+        content,
+      );
       this.tabs[place]!.setAttribute("aria-controls", panel.id);
       return panel;
     });
@@ -39,7 +43,12 @@ export class Tabs {
   private key(event: KeyboardEvent): void {
     const count = this.tabs.length;
     const at = this.tabs.findIndex((tab) => tab.tabIndex === 0);
-    const places: Record<string, number> = { ArrowRight: (at + 1) % count, ArrowLeft: (at + count - 1) % count, Home: 0, End: count - 1 };
+    const places: Record<string, number> = {
+      ArrowRight: (at + 1) % count,
+      ArrowLeft: (at + count - 1) % count,
+      Home: 0,
+      End: count - 1,
+    };
     const next = places[event.key];
     if (next === undefined) return;
     event.preventDefault();

@@ -62,7 +62,9 @@ export function phrase(attribute: Attribute, code: number): string {
   if (attribute.kind === "independent") return code ? attributeName(attribute) : "";
   const value = valueName(attribute.values[code]!);
   if (attribute.role === "gender") return value;
-  return known(`says.${attribute.name}`)?.replace("{value}", value) ?? say("says.other", { name: attributeName(attribute), value });
+  return (
+    known(`says.${attribute.name}`)?.replace("{value}", value) ?? say("says.other", { name: attributeName(attribute), value })
+  );
 }
 
 function known(key: string): string | undefined {

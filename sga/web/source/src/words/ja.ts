@@ -81,6 +81,8 @@ export const ja: Words = {
   "close": "閉じる",
   "runs.wasm": "CPUで描画",
   "runs.webgpu": "GPUで描画",
+  "runs.trying": "GPUを試しています…",
+  "runs.single": "1スレッド",
   "runs.threads": "{threads}スレッド",
   "runs.thread": "1スレッド（このサーバーではそれ以上使えません）",
   "runs.speed": "1枚 {ms} ミリ秒",

@@ -81,6 +81,8 @@ export const zh: Words = {
   "close": "关闭",
   "runs.wasm": "由处理器绘制",
   "runs.webgpu": "由显卡绘制",
+  "runs.trying": "正在尝试显卡……",
+  "runs.single": "单线程",
   "runs.threads": "{threads} 个线程",
   "runs.thread": "单线程：此服务器不允许更多",
   "runs.speed": "每张 {ms} 毫秒",

@@ -87,17 +87,28 @@ def hold(path: str | Path, found: str = "") -> Iterator[None]:
         InputError: another process holds it, or the file cannot be opened.
     """
     path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("ab")
-    except OSError as error:
-        raise explain_os_error(error, path) from error
-    with handle:
+    while True:
         try:
-            _lock(handle.fileno(), wait=not found)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = path.open("ab")
         except OSError as error:
-            raise InputError(f"Expected to be the only one at work in {path.parent}, found {found}") from error
-        yield
+            raise explain_os_error(error, path) from error
+        with handle:
+            try:
+                _lock(handle.fileno(), wait=not found)
+            except OSError as error:
+                raise InputError(f"Expected to be the only one at work in {path.parent}, found {found}") from error
+            if _is_at(handle.fileno(), path):
+                yield
+                return
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is the one at `path`: whoever held the lock before may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _lock(descriptor: int, *, wait: bool) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,11 @@ def known_models() -> dict[str, Path]:
         models[str(raw.get("name"))] = DEFAULT_MODEL
     places = [FORMER_MODELS, *(Path(place) for place in os.environ.get(VARIABLE, "").split(os.pathsep) if place)]
     for place in places:
-        for path in sorted(place.iterdir()) if place.is_dir() else ():
-            if (path / "model.json").is_file():
-                models.setdefault(path.name, path)
+        with suppress(OSError):  # what cannot be read holds no model for this user
+            for path in sorted(place.iterdir()):
+                with suppress(OSError):
+                    if (path / "model.json").is_file():
+                        models.setdefault(path.name, path)
     return models
 
 

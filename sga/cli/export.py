@@ -29,6 +29,8 @@ def export(
 ) -> None:
     """Write the model folder, which is all that drawing needs, or with --page a page of a model folder."""
     if page is not None:
+        if dry_run or out is not None or overrides:
+            raise InputError("Expected --page with --model alone, found --dry-run, --out or --set beside it. Leave that out.")
         _write_page(page, model)
         return
     if model is not None:

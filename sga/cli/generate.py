@@ -117,7 +117,11 @@ def generate(
         cells, total = [_again(loaded, again, out, overwrite)], 1
     else:
         total = 8 if variations is not None and "count" not in asked.given else count
-        loop = _Loop(total, secrets.randbelow(2**32) if seed is None else seed, min_quality, max_attempts, on_exhausted)
+        if seed is None:
+            seed = secrets.randbelow(2**32)
+            if total > 1:
+                typer.echo(f"seed {seed}: stopped, it goes on with --seed {seed}", err=True)
+        loop = _Loop(total, seed, min_quality, max_attempts, on_exhausted)
         if variations is not None:
             drawn = _variations(loaded, variations, strength, loop)
         elif like is not None:
@@ -251,8 +255,9 @@ def _write(drawn: _Drawn, loop: _Loop, place: Path, overwrite: bool, cells: int)
     faces, report = drawn.faces, loop.report
     if loop.on_exhausted is Exhausted.ERROR and place.suffix.lower() not in SUFFIXES:
         faces = faces.gathered()  # nothing is written before every face has passed
+    gaps = loop.on_exhausted is Exhausted.GAP
     shown: dict[int, Cell] = {}
-    with open_sink(place, faces.expected, overwrite=overwrite) as sink, drawing(loop.count, "accepted/s") as moved:
+    with open_sink(place, faces.expected, overwrite=overwrite, gaps=gaps) as sink, drawing(loop.count, "accepted/s") as moved:
         for face in faces.into(sink, drawn.name):
             moved(faces.there + report.faces, report.accepted / max(report.seconds, 1e-9))
             if face.index < cells:

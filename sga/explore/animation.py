@@ -95,7 +95,7 @@ def _mp4(frames: Sequence[Image.Image], timing: Timing) -> bytes:
     try:
         import cv2
     except ImportError as error:
-        raise MissingExtra("opencv-python-headless", "train") from error
+        raise MissingExtra("opencv-python-headless", "video") from error
     width, height = frames[0].size
     if width % 2 or height % 2:
         raise InputError(f"Expected an even edge for an MP4, found {width} pixels. Type, for example: --size {width + 1}")

@@ -13,6 +13,7 @@ from sga.explore.faces import Cast, Score, Source, Take, genders_of, score, sour
 from sga.explore.grids import check_numbers, edge, page_of
 from sga.explore.picture import Picture
 from sga.generation import FaceModel
+from sga.generation.rng import seed_subject
 from sga.model_folder import ModelSpec
 
 __all__ = ["conditions"]
@@ -76,6 +77,7 @@ def _plan(
     model: FaceModel, attribute: Attribute, codes: Sequence[int], count: int, seed: int, accepted: bool
 ) -> tuple[list[Source], list[Take], list[list[int | None]]]:
     """Sources, takes, and the number of the take by row and column, None where the model has no style for it."""
+    seed_subject(seed)  # below, what is refused is taken for a style that the model has not
     found: list[Source] = []
     takes: list[Take] = []
     table: list[list[int | None]] = []

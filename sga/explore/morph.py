@@ -85,7 +85,7 @@ def end(model: FaceModel, text: str, gender: str | None = None) -> tuple[Source,
         if not numbers:
             raise InputError(f"Expected a seed such as seed:7, or seed:7:3 for its face 3, found {text!r}.")
         seed, index = int(numbers[1]), int(numbers[2] or 0)
-        face = model.generate(gender, index + 1, seed)[index]
+        face = model.stream(gender, index + 1, seed).only(index)
         told = {"seed": seed, "index": index, "attempt": face.attempt}
         return _source(face, told), f"seed {seed}" + (f" face {index}" if numbers[2] else "")
     path = Path(text)

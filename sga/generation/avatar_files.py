@@ -88,4 +88,7 @@ def check_index(path: Path, *, overwrite: bool) -> None:
     with path.open(encoding="utf-8", errors="replace", newline="") as handle:
         header = handle.readline(200).strip()
     if header != ",".join(COLUMNS):
-        raise InputError(f"Expected no file at {path} or an index that sga wrote, found another. Name another with --out.")
+        raise InputError(
+            f"Expected no file at {path} or an index that sga wrote, found another. "
+            "Name another place with --out or --to, or add --overwrite."
+        )

@@ -32,7 +32,7 @@ class FaceStream(Iterator[Face]):
     def of(cls, face: Face) -> Self:
         """The stream of a face that is drawn already."""
         metadata = face.metadata()
-        expected = {key: metadata[key] for key in ("model", "algorithm", *face.how)}
+        expected = {key: metadata[key] for key in ("model", "algorithm", "gender", *face.how)}
         return cls(lambda skip, _: (one for one in [face] if not skip(one.index)), expected)
 
     def __iter__(self) -> Self:
@@ -42,6 +42,14 @@ class FaceStream(Iterator[Face]):
         if self._faces is None:
             self._faces = self._draw(lambda _: False, lambda _: None)
         return next(self._faces)
+
+    def only(self, index: int) -> Face:
+        """The face of an index alone; the others are not drawn.
+
+        Raises:
+            StopIteration: it never passed, and such faces are left out.
+        """
+        return next(self._draw(lambda one: one != index, lambda _: None))
 
     def gathered(self) -> FaceStream:
         """The same faces, all of them drawn before the first is handed on."""

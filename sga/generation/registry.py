@@ -88,7 +88,7 @@ class AvatarRegistry:
         Raises:
             InputError: a distance out of its range or not the registry's, or a file that is no registry.
             ModelError: a registry of another model; says which to name.
-            MissingExtra: pyarrow is not installed (extra `train`).
+            MissingExtra: pyarrow is not installed (extra `tables`).
         """
         if min_distance is not None and not 0 < min_distance <= 255:
             raise InputError(
@@ -279,5 +279,5 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise MissingExtra("pyarrow", "train") from error
+        raise MissingExtra("pyarrow", "tables") from error
     return pyarrow, pyarrow.parquet

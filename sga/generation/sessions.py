@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from configs.errors import ModelError, UserError
+from configs.errors import InputError, ModelError, UserError
 from sga.generation.engines import Lanes, Shapes, choose_engine, open_session
 
 __all__ = ["Network"]
@@ -43,6 +43,8 @@ class Network:
             self.session = open_session(self.engine, content, batch, self.lanes)
         except UserError:
             raise
+        except ImportError as error:
+            raise InputError(f"Expected {self.engine} to load, found: {_line(error)}. Type: --engine onnxruntime") from error
         except Exception as error:  # the engines' own exceptions share no base below Exception
             raise ModelError(f"Expected an ONNX model in {name}, found: {_line(error)}. Export the model anew.") from error
         self.outputs, found = self.session.outputs, self.session.inputs

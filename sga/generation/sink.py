@@ -60,37 +60,39 @@ class Sink(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
 
-def open_sink(place: str | Path, expected: Mapping[str, str], *, overwrite: bool = False) -> Sink:
+def open_sink(place: str | Path, expected: Mapping[str, str], *, overwrite: bool = False, gaps: bool = True) -> Sink:
     """A sink of faces that all carry `expected` among their metadata.
 
-    place: a file ending in .tar or .parquet, else a folder; overwrite: replace pictures, or a file, of another run.
+    place: a file ending in .tar or .parquet, else a folder; overwrite: replace pictures, or a file, of another run; gaps: faces
+    that an earlier run left out are done, False = they are to be drawn.
 
     Raises:
         InputError: the place is taken by something else.
-        MissingExtra: pyarrow is not installed (parquet; extra `train`).
+        MissingExtra: pyarrow is not installed (parquet; extra `tables`).
     """
     from sga.generation.sink_beside import BesideSink
 
-    return BesideSink(_sink(Path(place), expected, overwrite=overwrite))
+    return BesideSink(_sink(Path(place), expected, overwrite=overwrite, gaps=gaps))
 
 
-def _sink(path: Path, expected: Mapping[str, str], *, overwrite: bool) -> Sink:
+def _sink(path: Path, expected: Mapping[str, str], *, overwrite: bool, gaps: bool) -> Sink:
     if path.suffix.lower() not in SUFFIXES:
-        return FolderSink(path, expected, overwrite=overwrite)
+        return FolderSink(path, expected, overwrite=overwrite, gaps=gaps)
     if path.suffix.lower() == ".tar":
         from sga.generation.sink_archive import TarSink
 
-        return TarSink(path, expected, overwrite=overwrite)
+        return TarSink(path, expected, overwrite=overwrite, gaps=gaps)
     from sga.generation.sink_parquet import ParquetSink
 
-    return ParquetSink(path, expected, overwrite=overwrite)
+    return ParquetSink(path, expected, overwrite=overwrite, gaps=gaps)
 
 
 class FolderSink:
     """One PNG a face, whole or absent, in a folder that may hold other files."""
 
-    def __init__(self, folder: Path, expected: Mapping[str, str], *, overwrite: bool = False) -> None:
+    def __init__(self, folder: Path, expected: Mapping[str, str], *, overwrite: bool = False, gaps: bool = True) -> None:
         self.folder = folder
+        self.gaps = gaps
         self.expected = dict(expected)
         self.overwrite = overwrite
         digest = hashlib.blake2b(json.dumps(self.expected, sort_keys=True).encode(), digest_size=8).hexdigest()
@@ -135,7 +137,7 @@ class FolderSink:
     def __enter__(self) -> Self:
         if self.folder.is_dir():
             _remove_leftovers(self.folder)
-        if self._left_out_file.is_file():  # a torn last line names no face
+        if self.gaps and self._left_out_file.is_file():  # a torn last line names no face
             self._left_out = set(self._left_out_file.read_text(encoding="utf-8").split("\n"))
         return self
 

@@ -43,10 +43,11 @@ class _Place:
 class Archive(ABC):
     """A file of faces that is finished from a hidden tar."""
 
-    def __init__(self, path: Path, expected: Mapping[str, str], *, overwrite: bool = False) -> None:
+    def __init__(self, path: Path, expected: Mapping[str, str], *, overwrite: bool = False, gaps: bool = True) -> None:
         self.path = path
         self.expected = dict(expected)
         self.overwrite = overwrite
+        self.gaps = gaps
         self._part = path.with_name(f".{path.name}.part")
         self._lock_file = path.with_name(f".{path.name}.lock")
         self._places: dict[str, _Place] = {}
@@ -137,7 +138,7 @@ class Archive(ABC):
                     f"Expected no other file at {self.path}, found one{found}. Name another with --to, or add --overwrite."
                 )
             if note is not None and not found:
-                self._finished = {name for name, _ in self._read_all()} | set(note["left_out"])
+                self._finished = {name for name, _ in self._read_all()} | self._gaps_of(note)
         if self._part.is_file():
             self._places = self._whole_members()
             if self._places:  # it holds what the finished file had, too
@@ -158,14 +159,18 @@ class Archive(ABC):
                     break
                 found = mismatch(self.expected, metadata)
                 if found and not self.overwrite:
+                    seed = metadata.get("seed")
+                    again = "Type that command again" if seed == self.expected.get("seed") else f"Add --seed {seed}"
                     raise InputError(
-                        f"Expected to go on with {self.path}, found that it was begun with faces{found}. Type that command "
-                        "again, name another file with --to, or add --overwrite."
+                        f"Expected to go on with {self.path}, found that it was begun with faces{found}. {again}, name another "
+                        "file with --to, or add --overwrite."
                     )
                 if found:
                     places, end = {}, 0
                     break
-                places[name], end = place, after
+                if place.size or self.gaps:
+                    places[name] = place
+                end = after
             handle.truncate(end)
         return places
 
@@ -182,7 +187,7 @@ class Archive(ABC):
         """Open the hidden tar; where a finished file lacks faces, with all that it has."""
         try:
             if self._finished:
-                left_out = (self._note() or {"left_out": []})["left_out"]
+                left_out = sorted(self._gaps_of(self._note()))
                 with atomic_path(self._part) as temporary, temporary.open("w+b") as handle:
                     for name, content in chain(self._read_all(), ((name, b"") for name in left_out)):
                         self._places[name] = _put(handle, name, content)
@@ -191,9 +196,14 @@ class Archive(ABC):
         except OSError as error:
             raise explain_os_error(error, self.path) from error
 
+    def _gaps_of(self, note: Mapping[str, Any] | None) -> set[str]:
+        """Faces that are left out for good; none where gaps are to be filled."""
+        return set(note["left_out"]) if note and self.gaps else set()
+
     def _finish(self) -> None:
-        """Write the file in the order of asking; what was not asked for this time is not in it."""
-        places = {name: self._places[name] for name in self._asked}
+        """Write the file in the order of asking; behind it, by name, what was there and not asked for this time."""
+        others = sorted(self._places.keys() - self._asked.keys(), key=lambda name: (len(name), name))
+        places = {name: self._places[name] for name in [*self._asked, *others]}
         note = {"faces": self.expected, "left_out": [name for name, place in places.items() if not place.size]}
         with self._part.open("rb") as handle, atomic_path(self.path) as temporary:
             records = ((name, _read(handle, place)) for name, place in places.items() if place.size)
@@ -203,8 +213,11 @@ class Archive(ABC):
         if self._handle is not None:
             self._handle.close()
             self._handle = None
-        self._lock_file.unlink(missing_ok=True)
-        self._held.close()
+        try:
+            with suppress(OSError):  # elsewhere than on POSIX nobody removes an open file
+                self._lock_file.unlink()
+        finally:
+            self._held.close()
 
 
 class TarSink(Archive):

@@ -39,7 +39,9 @@ class BesideSink:
         self._submit(self.sink.leave_out, name)
 
     def read(self, name: str) -> bytes | None:
-        """See `Sink`."""
+        """See `Sink`. What is being written is written first."""
+        while self._running:
+            self._running.popleft().result()
         return self.sink.read(name)
 
     def __enter__(self) -> Self:

@@ -14,7 +14,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sga.generation import FaceModel
-from sga.model_folder import ModelFolder
 from sga.service.avatars import avatar_routes
 from sga.service.bodies import Health
 from sga.service.generating import generate_routes
@@ -53,7 +52,7 @@ def create_app(model: FaceModel, settings: ServiceSettings | None = None) -> Fas
     app.include_router(avatar_routes(service))
     app.include_router(generate_routes(service))
     _add_state(app, service)
-    app.router.routes.extend(_page(model.folder, settings))
+    app.router.routes.extend(_page(model, settings))
     app.add_middleware(Bounded, settings=settings)
     if settings.cors:
         methods, shown = ["GET", "HEAD", "POST"], ["ETag", "Retry-After", "Content-Location", "SGA-Seed"]
@@ -90,13 +89,13 @@ def _add_state(app: FastAPI, service: Service) -> None:
         return Response(content, headers={"Content-Type": media_type, "Cache-Control": "no-store"})
 
 
-def _page(folder: ModelFolder, settings: ServiceSettings) -> list[Route]:
+def _page(model: FaceModel, settings: ServiceSettings) -> list[Route]:
     """The routes of the page, or of what is told in its place."""
     if settings.page and find_spec("sga.web") is not None:
         from sga.service.page import page_routes
         from sga.web import HEADERS, immutable, page_files
 
-        return page_routes(page_files(folder), HEADERS, immutable)
+        return page_routes(page_files(model.folder, model), HEADERS, immutable)
 
     async def root(request: Request) -> Response:
         request.scope[ROUTE] = "page"

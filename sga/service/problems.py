@@ -76,7 +76,7 @@ def install(app: FastAPI) -> None:
         headers = dict(error.headers or {})
         if error.status_code == 404:
             return problem_response(
-                404, f"Expected a path of this service, found {request.url.path}. See /openapi.json.", headers
+                404, f"Expected a path of this service, found {request.scope['path']}. See /openapi.json.", headers
             )
         if error.status_code == 405:
             allowed = headers["Allow"] = headers.get("Allow", "").replace("GET", "GET, HEAD")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import sys
@@ -10,6 +11,7 @@ from ipaddress import ip_address
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from configs.errors import InputError
 from sga.service.settings import ServiceSettings
@@ -52,6 +54,15 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class _Patient(H11Protocol):
+    """uvicorn's timer of idle connections begins with the first answer; this one begins with the connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See uvicorn."""
+        super().connection_made(transport)
+        self.loop.call_later(self.timeout_keep_alive, lambda: transport.close() if self.cycle is None else None)
+
+
 def serve(app: FastAPI, settings: ServiceSettings, listener: socket.socket, started: Callable[[], None]) -> None:
     """Answer until SIGTERM or SIGINT; then take nothing more on, finish what was taken on within `stop_timeout`, and return.
 
@@ -59,6 +70,7 @@ def serve(app: FastAPI, settings: ServiceSettings, listener: socket.socket, star
     """
     config = uvicorn.Config(
         app,
+        http=_Patient,
         lifespan="on",
         ws="none",
         log_level="info" if settings.access_log else "warning",
@@ -71,7 +83,7 @@ def serve(app: FastAPI, settings: ServiceSettings, listener: socket.socket, star
     )
     server = uvicorn.Server(config)
     for name in ("SIGTERM", "SIGINT"):  # uvicorn raises a signal again when it is done: by then it has been heeded
-        signal.signal(getattr(signal, name), lambda *_: None)
+        signal.signal(getattr(signal, name), lambda *_: setattr(server, "should_exit", True))
     before = sys.getswitchinterval()
     sys.setswitchinterval(settings.switch_interval)
     try:

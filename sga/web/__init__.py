@@ -43,6 +43,10 @@ _OF_WEBGPU = "jspi"
 """In the names of files that are fetched when the graphics card is switched on, and not before."""
 
 
+_MARKS = ("sw.js", "THIRD_PARTY.txt")
+"""By these a page is known as one, also a half-written one: they are written first."""
+
+
 def immutable(path: str) -> bool:
     """Whether a path of the page names its content, so that it may be cached for ever."""
     return path.startswith("assets/")
@@ -60,7 +64,8 @@ def page_files(folder: ModelFolder, model: FaceModel | None = None) -> dict[str,
     files = {path.relative_to(DIST).as_posix(): path.read_bytes() for path in sorted(DIST.rglob("*")) if path.is_file()}
     if "index.html" not in files:
         raise ModelError(f"Expected the built page at {DIST}, found none. Install sga-gan again.")
-    return files | _model_files(folder, model or FaceModel(folder))
+    # A page is the same wherever it is made, so its faces to check by come from the engine that is always there.
+    return files | _model_files(folder, model or FaceModel(folder, engine="onnxruntime"))
 
 
 def write_page(folder: ModelFolder, out: str | Path) -> dict[str, int]:
@@ -73,11 +78,12 @@ def write_page(folder: ModelFolder, out: str | Path) -> dict[str, int]:
         ModelError: as `page_files`.
     """
     out = Path(out)
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / "model.json").is_file()):
+    mine = all((out / name).is_file() for name in _MARKS) and not (out / "generator.onnx").exists()
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not mine):
         raise InputError(f"Expected an empty or new folder, or an earlier page, at {out}; found something else. Name another.")
     files = page_files(folder)
     check_space(out, sum(map(len, files.values())))
-    for name in sorted(files, key=lambda name: (not immutable(name), name == "index.html", name)):
+    for name in sorted(files, key=lambda name: (name not in _MARKS, not immutable(name), name == "index.html", name)):
         with atomic_path(out / name) as temporary:
             temporary.write_bytes(files[name])
     for path in (out / "assets").iterdir():

@@ -193,5 +193,5 @@ def test_fingerprints_are_exact_means() -> None:
 
 def test_without_pyarrow(model: FaceModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'sga-gan\[train\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'sga-gan\[tables\]'"):
         AvatarRegistry(model, tmp_path / "avatars.parquet")

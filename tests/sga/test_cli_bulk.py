@@ -47,7 +47,7 @@ def killed(watched: Path, size: int, *arguments: str | Path) -> None:
 @pytest.mark.parametrize("kind", ["folder", "tar", "parquet"])
 def test_kill_and_type_again(model_path: Path, tmp_path: Path, kind: str) -> None:
     if kind == "parquet":
-        pytest.importorskip("pyarrow", reason="the extra train writes parquet")
+        pytest.importorskip("pyarrow", reason="the extra tables writes parquet")
     base = ["--gender", "any", "--seed", "5", "--count", COUNT, "--model", model_path, "--engine", "onnxruntime"]
     whole, place = (tmp_path / name / (kind if kind == "folder" else f"faces.{kind}") for name in ("whole", "killed"))
     option = "--out" if kind == "folder" else "--to"

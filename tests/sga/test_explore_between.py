@@ -271,7 +271,7 @@ def test_a_film(real: tuple[FaceModel, list[Source]], tmp_path: Path) -> None:
 
 def test_a_film_without_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(MissingExtra, match=r"opencv-python-headless is needed .* pip install 'sga-gan\[train\]'"):
+    with pytest.raises(MissingExtra, match=r"opencv-python-headless is needed .* pip install 'sga-gan\[video\]'"):
         encode(".mp4", [Image.new("RGB", (8, 8))], Timing(40, [1]))
 
 

@@ -16,6 +16,7 @@ import pytest
 from configs.errors import ExhaustedError, InputError
 from configs.files import hold
 from sga import FaceModel, Report
+from sga.generation.face_stream import FaceStream
 from sga.generation.sink import open_sink, read_back
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +64,7 @@ def content(place: Path) -> Any:
 @pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     if request.param.endswith(".parquet"):
-        pytest.importorskip("pyarrow", reason="the extra train writes parquet")
+        pytest.importorskip("pyarrow", reason="the extra tables writes parquet")
     (tmp_path / "out").mkdir()
     return Path(tmp_path / "out" / request.param)
 
@@ -93,7 +94,7 @@ def test_what_is_written(model: FaceModel, place: Path) -> None:
 
 
 def test_the_table_has_what_the_pngs_say(model: FaceModel, tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra train writes parquet")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra tables writes parquet")
     fill(model, tmp_path / "faces.parquet", 20)
     rows = parquet.read_table(tmp_path / "faces.parquet").to_pylist()
     for row, face in zip(rows, model.generate("any", 20, SEED), strict=True):
@@ -211,6 +212,63 @@ def test_more_faces_later_and_killed(model: FaceModel, place: Path, whole: Calla
     assert content(place) == whole(place.name, COUNT)
 
 
+def test_faces_that_are_not_asked_for_this_time_stay(model: FaceModel, place: Path) -> None:
+    fill(model, place, 25)
+    killed(model, place, 5)
+    fill(model, place, 10)
+    names = [name_of(index) for index in range(25)]
+    assert list(faces(place))[:25] == names
+    assert faces(place).items() >= {name_of(face.index): face.png() for face in model.generate("any", 25, SEED)}.items()
+
+
+def test_faces_of_other_ids_stay(model: FaceModel, tmp_path: Path) -> None:
+    for identity in ("ada", "bob"):
+        (face,) = model.avatars([identity])
+        stream = FaceStream(lambda skip, _, face=face: iter([] if skip(0) else [face]), {"made": "avatar"})
+        with open_sink(tmp_path / "faces.tar", stream.expected) as sink:
+            list(stream.into(sink, lambda _, identity=identity: f"{identity}.png"))
+    assert list(faces(tmp_path / "faces.tar")) == ["bob.png", "ada.png"]
+
+
+def test_gaps_are_filled_where_they_are_not_wanted(model: FaceModel, place: Path) -> None:
+    options: dict[str, Any] = {"max_attempts": 2}
+    gaps = fill(model, place, on_exhausted="gap", **options)
+    assert gaps.exhausted
+    stream = model.stream("any", COUNT, SEED, on_exhausted="best", **options)
+    with open_sink(place, stream.expected, gaps=False) as sink:
+        drawn = [face.index for face in stream.into(sink, name_of)]
+    assert sorted(drawn) == sorted(gaps.exhausted)
+    assert faces(place) == {name_of(face.index): face.png() for face in model.generate("any", COUNT, SEED, **options)}
+
+
+def test_what_is_being_written_can_be_read(model: FaceModel, tmp_path: Path) -> None:
+    fill(model, tmp_path / "faces.tar", 25)
+    stream = model.stream("any", 26, SEED)
+    with open_sink(tmp_path / "faces.tar", stream.expected) as sink:
+        for face in stream.into(sink, name_of):
+            assert sink.read(name_of(face.index)) == face.png()
+            assert sink.read(name_of(0)) == model.generate("any", 1, SEED)[0].png()
+
+
+def test_a_mix_of_the_other_gender_is_another_face(model: FaceModel, tmp_path: Path) -> None:
+    one, other = (model.generate("any", 1, seed)[0].save(tmp_path / f"{seed}.png") for seed in (1, 2))
+    genders = [model.mix(one, other, gender=gender) for gender in ("female", "male")]
+    with open_sink(tmp_path / "out", genders[0].expected) as sink:
+        list(genders[0].into(sink, lambda _: "mix.png"))
+    with pytest.raises(InputError, match="gender"), open_sink(tmp_path / "out", genders[1].expected) as sink:
+        list(genders[1].into(sink, lambda _: "mix.png"))
+
+
+def test_a_lock_whose_file_was_removed_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with hold(path, "another"):
+        path.unlink()
+        with hold(path, "another"):
+            assert path.exists()
+            with pytest.raises(InputError, match="found another"), hold(path, "another"):
+                pass
+
+
 def test_gaps_are_not_drawn_again(model: FaceModel, place: Path) -> None:
     options: dict[str, Any] = {"max_attempts": 2, "on_exhausted": "gap"}
     drawn = model.generate("any", COUNT, SEED, **options)
@@ -268,7 +326,7 @@ def test_another_run_is_refused(model: FaceModel, place: Path, state: str, make_
 
 
 def test_other_files_are_refused(model: FaceModel, tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow", reason="the extra train writes parquet")
+    pytest.importorskip("pyarrow", reason="the extra tables writes parquet")
     (tmp_path / "folder.tar").mkdir()
     for name in ("faces.tar", "faces.parquet"):
         (tmp_path / name).write_bytes(b"something of yours")

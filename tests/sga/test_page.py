@@ -140,6 +140,18 @@ def test_writing_twice_leaves_one_page_and_other_folders_alone(folder: ModelFold
     with pytest.raises(InputError, match="empty or new folder"):
         write_page(folder, tmp_path / "other")
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["diary.txt"]
+    copied = Path(shutil.copytree(folder.path, tmp_path / "model"))
+    with pytest.raises(InputError, match="empty or new folder"):
+        write_page(folder, copied)
+    assert ModelFolder.load(copied).read_all() == folder.read_all()
+
+
+def test_a_page_that_was_half_written_is_written_again(folder: ModelFolder, tmp_path: Path) -> None:
+    whole = page_files(folder)
+    for name in ("sw.js", "THIRD_PARTY.txt"):
+        (tmp_path / name).write_bytes(whole[name])
+    write_page(folder, tmp_path)
+    assert (tmp_path / "index.html").read_bytes() == whole["index.html"]
 
 
 def test_the_command_writes_it_without_torch_or_a_workspace(model_path: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from sga import FaceModel
+from sga.cli import main as cli
 
 SITE = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("page_site.py"))))
 browser, written, url, tiny, opened, drawing = SITE.browser, SITE.written, SITE.url, SITE.tiny, SITE.opened, SITE.drawing
@@ -57,6 +59,32 @@ def test_a_name_gives_the_face_of_the_command_line(opened: Any, tiny: FaceModel)
     again = opened(page.url.partition("/faces/")[2])
     assert again.get_by_label("Your name").input_value() == "Ada Lovelace"
     assert (SITE.shown(again) == SITE.shown(page)).all()
+
+
+def test_the_command_that_is_shown_draws_the_face_of_this_model(
+    opened: Any, tiny: FaceModel, model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = opened("#id=Ada+O'Neil&g=male")
+    command = page.locator("code").inner_text()
+    assert command == rf"sga generate --id 'Ada O'\''Neil' --gender male --model {tiny.folder.drawing_hash}"
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "tiny").symlink_to(model_path)
+    monkeypatch.setenv("SGA_MODELS", str(tmp_path / "models"))
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*shlex.split(command)[1:], "--out", str(tmp_path / "out")])
+    assert not stop.value.code
+    (path,) = (tmp_path / "out").glob("*.png")
+    assert path.read_bytes() == tiny.avatar("Ada O'Neil", "male").png()
+
+
+def test_a_link_of_the_same_name_sets_the_gender(opened: Any) -> None:
+    page = opened("#id=Ada")
+    panel = page.locator("[role=tabpanel]:not([hidden])")
+    for fragment, value in (("#id=Ada&g=male", "male"), ("#id=Ada&g=female", "female"), ("#id=Ada", "")):
+        page.evaluate("fragment => void (location.hash = fragment)", fragment)
+        SITE.until(page, f"document.querySelector('input[type=radio][value=\"{value}\"][name^=name-gender]').checked")
+        assert panel.locator("input[type=radio]:checked").count() == 1
+        assert (f"--gender {value}" in page.locator("code").inner_text()) == bool(value)
 
 
 def test_the_download_says_what_the_command_line_says(opened: Any, tiny: FaceModel, tmp_path: Path) -> None:
@@ -160,3 +188,51 @@ def test_drawing_can_be_stopped(opened: Any) -> None:
     assert page.inner_text(".state") == told
     assert page.locator(".grid [role=option]:not([disabled])").count() == drawn
     assert page.get_by_role("button", name="Stop").count() == 0
+
+
+def test_another_backend_lets_a_drawing_end(opened: Any) -> None:
+    """What the worker says of the shuffle reaches the page only when another worker has taken over."""
+    page = opened()
+    page.evaluate(
+        """async () => {
+            const [runs, held, post] = [await sga.runs(), [], Worker.prototype.postMessage];
+            const frame = () => new Promise(requestAnimationFrame);
+            let worker = null;
+            Worker.prototype.postMessage = function (order) {
+                if (order.order === 'draw' && !worker) {
+                    worker = this;
+                    worker.hear = worker.onmessage;
+                    worker.onmessage = (event) => held.push(event);
+                }
+                post.call(this, order);
+            };
+            [...document.querySelectorAll('button')].find((one) => one.textContent === 'Shuffle 16').click();
+            while (!worker) await frame();
+            document.querySelector('[role=switch]').dispatchEvent(new Event('change'));  // the processor, in a new worker
+            while (await sga.runs() === runs) await frame();
+            worker.onmessage = worker.hear;
+            held.forEach((event) => worker.hear(event));
+        }"""
+    )
+    SITE.until(page, "document.querySelector('.state').textContent.startsWith('16 faces')")
+    assert page.locator(".grid [role=option]:not([disabled])").count() == 16
+    assert page.locator(".notice").is_hidden()
+    page.get_by_role("button", name="16 like this").click()
+    SITE.until(page, "document.querySelectorAll('.grid [role=option]:not([disabled])').length === 16")
+    assert page.locator(".notice").is_hidden()
+
+
+def test_as_many_as_twenty_grids_are_kept(opened: Any) -> None:
+    page = opened()
+    page.locator("label:has(input[value=off])").click()
+    back = page.get_by_role("button", name="Back", exact=True)
+    for _ in range(22):
+        page.evaluate("document.querySelector('.grid').firstChild.dataset.former = ''")
+        page.get_by_role("button", name="Shuffle 16").click()
+        SITE.until(page, "!document.querySelector('[data-former]') && !document.querySelector('[aria-busy]')")
+    count = 0
+    while back.is_enabled():
+        back.click()
+        count += 1
+    assert count == 20
+    assert page.locator(".grid [role=option]:not([disabled])").count() == 16

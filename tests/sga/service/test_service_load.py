@@ -132,6 +132,16 @@ def test_a_stop_finishes_what_was_taken_on(serve, endless: Path) -> None:
     assert stopped == [(0, "Stopped.\n")]
 
 
+def test_a_connection_that_says_nothing_is_closed(serve) -> None:
+    server = serve("--no-page", "--set", "idle_timeout=1")
+    for said in (b"", b"GET /health HTTP/1.1\r\nHo"):
+        silent = socket.create_connection(server.address.rsplit(":", 1), timeout=20)
+        silent.sendall(said)
+        assert silent.recv(100) == b""
+        silent.close()
+    assert server.get("/health").status == 200
+
+
 def test_a_stop_does_not_wait_for_ever(serve, endless: Path) -> None:
     server = serve("--no-page", "--set", "stop_timeout=1", "--set", "max_attempts=1000000", model=endless)
     pending = Pending(server.address, **FOREVER)

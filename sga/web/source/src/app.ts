@@ -96,9 +96,10 @@ export class App {
   // -- what the parts ask for ----------------------------------------------------------------------------------------------
 
   draw(order: DrawOrder, drawn: (drawn: Drawn) => void = () => undefined): Running<{ attempts: number }> {
-    return this.engine.ask(order, {
+    const { engine } = this;
+    return engine.ask(order, {
       drawn: (one) => {
-        this.status.time(one.face.spent.draw);
+        if (engine === this.engine) this.status.time(one.face.spent.draw);
         if (!this.shown.face && one.done && order.plans.length > 1) this.choose(one.face, false);
         drawn(one);
       },
@@ -212,13 +213,14 @@ export class App {
     this.announcer.show(say("history.cleared"));
   }
 
-  /** Draw with another backend from now on; the present one goes on until the other has passed its self-check. */
+  /** Draw with another backend once it has passed its self-check. The present one draws until then, and ends what it began. */
   async switch(backend: Backend): Promise<void> {
     this.status.trying();
     try {
       const { engine, started } = await Engine.start(this.place, backend, threads(), () => undefined);
-      this.engine.end();
+      const former = this.engine;
       this.engine = engine;
+      former.retire();
       this.tell(started.runs);
     } catch (error) {
       this.tell({ ...this.runs, refused: reasonOf(error) });

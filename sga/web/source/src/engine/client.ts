@@ -18,6 +18,7 @@ export interface Running<T> {
 export class Engine {
   private readonly waiting = new Map<number, Waiting>();
   private last = 0;
+  private retired = false;
 
   private constructor(private readonly worker: Worker) {
     worker.onmessage = ({ data }: MessageEvent<Reply>) => this.take(data);
@@ -42,8 +43,9 @@ export class Engine {
     }
   }
 
-  /** Give an order. */
+  /** Give an order; none after `retire`. */
   ask<T>(order: Order, hear: Pick<Waiting, "drawn" | "progress"> = {}): Running<T> {
+    if (this.retired) throw new Error("Expected an engine that takes orders; this one was retired.");
     const id = ++this.last;
     const ended = new Promise<{ result: unknown; stopped: boolean }>((resolve, reject) =>
       this.waiting.set(id, { resolve, reject, ...hear }),
@@ -57,6 +59,12 @@ export class Engine {
     this.fail(new Error("The worker was ended."));
   }
 
+  /** Take no more orders, and end the worker behind the last one under way. */
+  retire(): void {
+    this.retired = true;
+    this.rest();
+  }
+
   private take(reply: Reply): void {
     const one = this.waiting.get(reply.id);
     if (!one) return;
@@ -66,11 +74,17 @@ export class Engine {
       this.waiting.delete(reply.id);
       if (reply.event === "end") one.resolve(reply);
       else one.reject(new Error(reply.message));
+      this.rest();
     }
+  }
+
+  private rest(): void {
+    if (this.retired && !this.waiting.size) this.worker.terminate();
   }
 
   private fail(error: Error): void {
     for (const one of this.waiting.values()) one.reject(error);
     this.waiting.clear();
+    this.rest();
   }
 }

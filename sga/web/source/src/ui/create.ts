@@ -11,6 +11,7 @@ import { type Announcer, button, h, text, uniqueId } from "./dom";
 import { Faces } from "./faces";
 
 const COUNT = 16;
+const KEPT = 20; // grids to go back to
 
 /** What this part needs of the page. */
 export interface Studio {
@@ -115,6 +116,7 @@ export class Create {
   private async run(plan: (index: number) => Plan, where: Conditions["where"]): Promise<Face | null> {
     this.stop();
     if (this.faces.faces.some(Boolean)) this.before.push(this.faces.faces);
+    if (this.before.length > KEPT) this.before.shift();
     this.backer.disabled = !this.before.length;
     this.faces.reset(Array.from({ length: COUNT }, () => null));
     const order: DrawOrder = {
@@ -209,7 +211,14 @@ export class Create {
 
   private slider(): HTMLElement {
     const id = uniqueId("strength");
-    const input = h("input", { id, type: "range", min: "5", max: "100", step: "5", value: `${Math.round(this.strength * 100)}` });
+    const input = h("input", {
+      id,
+      type: "range",
+      min: "5",
+      max: "100",
+      step: "5",
+      value: `${Math.round(this.strength * 100)}`,
+    });
     const told = follow(input, () => input.setAttribute("aria-valuetext", say("strength.value", { percent: input.value })));
     input.addEventListener("input", () => {
       this.strength = Number(input.value) / 100;

@@ -46,7 +46,7 @@ export function uniqueId(stem: string): string {
 
 /** What a screen reader says next, politely, and what everybody sees for a moment. */
 export class Announcer {
-  private readonly spoken = h("div", { className: "unseen", attributes: { role: "status", "aria-live": "polite" } });
+  private readonly spoken = h("div", { className: "unseen", attributes: { "role": "status", "aria-live": "polite" } });
   private readonly seen = h("div", { className: "toast", hidden: true, attributes: { "aria-hidden": "true" } });
   readonly elements = [this.spoken, this.seen];
   private timer = 0;

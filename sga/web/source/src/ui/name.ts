@@ -48,7 +48,7 @@ export class Name {
 
   /** Show what a link asks for. */
   put(recipe: Recipe): void {
-    if (recipe.kind !== "id" || this.input.value === recipe.identity) return;
+    if (recipe.kind !== "id") return;
     this.input.value = recipe.identity;
     this.gender = recipe.gender;
     const wanted = recipe.gender === null ? "" : this.spec.gender.values[recipe.gender]!;
@@ -73,7 +73,8 @@ export class Name {
       this.note.textContent = say("name.invalid");
     }
     const gender = this.gender === null ? "" : ` --gender ${this.spec.gender.values[this.gender]!}`;
-    this.command.textContent = `sga generate --id '${identity.replaceAll("'", `'\\''`)}'${gender}`;
+    const model = ` --model ${this.spec.header.drawing}`; // without it, the command line draws with the model that ships
+    this.command.textContent = `sga generate --id '${identity.replaceAll("'", `'\\''`)}'${gender}${model}`;
   }
 
   private genders(): HTMLElement {

@@ -54,7 +54,8 @@ export class Status {
     if (!this.runs) return;
     const { backend, threads, isolated, difference, refused } = this.runs;
     const parts = [say(`runs.${backend}`)];
-    if (backend === "wasm") parts.push(threads > 1 ? say("runs.threads", { threads }) : say(isolated ? "runs.single" : "runs.thread"));
+    if (backend === "wasm")
+      parts.push(threads > 1 ? say("runs.threads", { threads }) : say(isolated ? "runs.single" : "runs.thread"));
     if (this.milliseconds !== null) parts.push(say("runs.speed", { ms: Math.round(this.milliseconds) }));
     parts.push(say("runs.exact", { difference }));
     if (refused) parts.push(say("runs.refused", { reason: refused }));

@@ -19,7 +19,7 @@ export class Tabs {
     this.panels = entries.map(({ content }, place) => {
       const panel = h(
         "div",
-        { id: uniqueId("panel"), attributes: { role: "tabpanel", "aria-labelledby": this.tabs[place]!.id } },
+        { id: uniqueId("panel"), attributes: { "role": "tabpanel", "aria-labelledby": this.tabs[place]!.id } },
         content,
       );
       this.tabs[place]!.setAttribute("aria-controls", panel.id);

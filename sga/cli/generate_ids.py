@@ -98,7 +98,7 @@ def _cell(one: Drawn, sink: Sink) -> Cell:
 def _tell(table: IdTable, total: int, out: Path, index: Path) -> None:
     typer.echo(f"{total} face{'' if total == 1 else 's'} of {table.path}, in {out}; index: {index}")
     if table.duplicates:
-        typer.echo(f"{table.duplicates} rows repeat an ID and were drawn once.", err=True)
+        typer.echo(f"Rows that repeat an ID, which was drawn once: {table.duplicates}.", err=True)
     if table.ignored:
         typer.echo(f"Columns that are not read: {', '.join(table.ignored)}.", err=True)
     if table.spaced:

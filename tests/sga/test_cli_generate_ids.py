@@ -49,7 +49,7 @@ def test_many_ids(model_path: Path, tmp_path: Path, ids: Path, capsys: pytest.Ca
     assert sga("--ids", ids, "--model", model_path, "--out", out, "--sheet") == 0
     told = capsys.readouterr()
     assert told.out.startswith(f"3 faces of {ids}, in {out}; index: {out / 'people.index.csv'}\n")
-    assert told.err == "1 rows repeat an ID and were drawn once.\nColumns that are not read: team.\n"
+    assert told.err == "Rows that repeat an ID, which was drawn once: 1.\nColumns that are not read: team.\n"
     model, index = FaceModel.load(model_path), rows(out / "people.index.csv")
     assert [row["id"] for row in index] == ["user-42", "user-43", "Ünï, code"]
     for row, gender in zip(index, (None, "male", "female"), strict=True):

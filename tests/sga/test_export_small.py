@@ -153,8 +153,9 @@ def test_the_small_judge_learns_what_the_big_one_says(make_model: MakeModel, tmp
     seal_model_folder(swapped, read_json(folder / "model.json"))
     held = np.arange(0, 1024, 8)
     told = FaceModel.load(swapped).judge(attempts.images[held])
-    assert report.quality == pytest.approx(np.corrcoef(told.quality, attempts.verdict.quality[held])[0, 1])
-    assert report.attributes["gender"] == np.mean(np.array(told.gender) == np.array(attempts.verdict.gender)[held])
+    assert report.quality == pytest.approx(np.corrcoef(told.quality, attempts.verdict.quality[held])[0, 1], rel=1e-3)
+    same = np.array(told.gender) == np.array(attempts.verdict.gender)[held]
+    assert report.attributes["gender"] == pytest.approx(same.mean(), abs=0.01)
 
 
 def test_attempts_are_of_both_genders_and_the_same_each_time(make_model: MakeModel) -> None:

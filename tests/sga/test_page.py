@@ -21,7 +21,7 @@ from sga.model_folder import DEFAULT_MODEL, SMALL_JUDGE, ModelFolder, read_array
 from sga.web import DIST, HEADERS, POLICY, immutable, page_files, write_page
 from sga.web.arrays import exact_sums, pack
 
-SOURCE = DIST.parent / "source"
+SOURCE = Path(__file__).parents[2] / "sga" / "web" / "source"  # an installed package has none
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("en", "ja", "zh")
 

@@ -18,7 +18,7 @@ from sga.generation.rng import Position, below, id_subject, seed_subject, trunca
 from sga.model_folder import ModelFolder
 from sga.web import DIST, page_files
 
-SOURCE = DIST.parent / "source"
+SOURCE = Path(__file__).parents[2] / "sga" / "web" / "source"  # an installed package has none
 COPIED = ("node_modules", "test-build")
 
 

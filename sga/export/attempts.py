@@ -14,7 +14,7 @@ from sga.generation.face_model import FaceModel
 from sga.generation.rng import Position
 from sga.model_folder import read_arrays
 
-__all__ = ["Attempts", "draw_attempts"]
+__all__ = ["Attempts", "judged_attempts"]
 
 LEAST = 64
 _CHUNK = 256
@@ -44,7 +44,7 @@ class Attempts:
         return Attempts(self.latents[:count], self.images[:count], verdict)
 
 
-def draw_attempts(
+def judged_attempts(
     model: FaceModel, count: int, seed: int = 0, on_drawn: Callable[[int], None] = lambda count: None
 ) -> Attempts:
     """Draw and judge `count` faces of a subject of their own, which no seed and no ID has. on_drawn: told of each further few.
@@ -65,8 +65,7 @@ def draw_attempts(
     images, verdicts = [], []
     for start in range(0, count, _CHUNK):
         part = latents[start : start + _CHUNK]
-        genders = [one.gender for one in part]
-        images.append(model.render(np.stack([one.noise for one in part]), genders, np.stack([one.style for one in part])))
+        images.append(model.render_latents(part))
         verdicts.append(model.judge(images[-1]))
         on_drawn(len(part))
     names = verdicts[0].probabilities

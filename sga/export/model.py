@@ -52,7 +52,7 @@ class ExportSettings(Settings):
     notes: str = Field("", description="known failures and remarks, for card.md")
     generator_weights: Literal["half", "int8"] = Field(
         "half",
-        description="storage; int8 is a quarter of single precision's size, and 0.4 of 255 away from it in a pixel's mean",
+        description="storage; int8 takes half of half's bytes and moves a value by a third of 1/255 on average (README)",
     )
     critic: bool = Field(True, description="fit the latent critic that chooses the attempt of an ID's face")
     critic_samples: int = Field(8192, ge=64, description="faces drawn and judged to fit it")
@@ -112,13 +112,13 @@ def _add_learners(building: Path, settings: ExportSettings, folder: ModelFolder,
     count = max(settings.critic_samples if critic else 0, small.samples if small else 0)
     if not count:
         return
-    from sga.export.attempts import draw_attempts
+    from sga.export.attempts import judged_attempts
     from sga.export.critic import add_critic
     from sga.export.small_judge import add_small_judge
 
     with progress_bar(progress) as bar:
         task = bar.add_task("attempts", total=count, note="")
-        attempts = draw_attempts(FaceModel.load(building), count, on_drawn=lambda drawn: bar.advance(task, drawn))
+        attempts = judged_attempts(FaceModel.load(building), count, on_drawn=lambda drawn: bar.advance(task, drawn))
     if critic:
         add_critic(building, attempts.first(settings.critic_samples), avatars=min(256, settings.critic_samples))
     if small:

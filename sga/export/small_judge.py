@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from labeling.schema import Schema
 from sga.augment import flip
 from sga.export.attempts import Attempts
 from sga.export.graphs import export_judge
+from sga.generation.core import read_verdict
 from sga.generation.criterion import Criterion
 from sga.generation.face_model import FaceModel
 from sga.generation.pictures import as_images
@@ -161,12 +162,8 @@ def _report(model: FaceModel, content: bytes, attempts: Attempts, rows: np.ndarr
     """Compare the two judges on `rows` of the attempts, the small one as it is written."""
     shape = {"image": (model.size, model.size, 3)}
     judge = Network(content, SMALL_JUDGE, model.spec.micro_batch, shape, {"probabilities", "style", "quality"})
-    told = judge(image=as_images(attempts.images[rows], model.size))
-    columns, gender = model.spec.columns(), attempts.gender[rows]
-    seen: dict[str, Any] = {}
-    for attribute in model.spec.judged:
-        part = told["probabilities"][:, columns[attribute.name]]
-        seen[attribute.name] = part if attribute.kind == "exclusive" else part[:, 0]
+    told, gender = read_verdict(model.spec, judge(image=as_images(attempts.images[rows], model.size))), attempts.gender[rows]
+    seen = told.probabilities
     big = {name: values[rows] for name, values in attempts.verdict.probabilities.items()}
     quality = attempts.verdict.quality[rows]
     criterion = Criterion.of(model.spec)
@@ -175,14 +172,14 @@ def _report(model: FaceModel, content: bytes, attempts: Attempts, rows: np.ndarr
         each = ({name: values[row] for name, values in probabilities.items()} for row in range(len(rows)))
         return np.array([not criterion.failed(one, scores[row], gender[row]) for row, one in enumerate(each)])
 
-    by_small, by_big = accepted(seen, told["quality"]), accepted(big, quality)
+    by_small, by_big = accepted(seen, told.quality), accepted(big, quality)
     attributes = {name: float(np.mean(_values(seen[name]) == _values(big[name]))) for name in big}
-    spread = min(float(told["quality"].std()), float(quality.std()))
+    spread = min(float(told.quality.std()), float(quality.std()))
     return SmallJudgeReport(
         samples=len(rows),
         agreement=float(np.mean(by_small == by_big)),
         kept=float(by_big[by_small].mean()) if by_small.any() else 0.0,
-        quality=float(np.corrcoef(told["quality"], quality)[0, 1]) if spread > 0 else 0.0,
+        quality=float(np.corrcoef(told.quality, quality)[0, 1]) if spread > 0 else 0.0,
         attributes=attributes,
     )
 

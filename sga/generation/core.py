@@ -22,9 +22,9 @@ from sga.generation.pictures import as_images
 from sga.generation.rng import Position, seed_subject
 from sga.generation.sessions import Network
 from sga.generation.until_good import OnExhausted, Report, until_good
-from sga.model_folder import ModelFolder, read_arrays
+from sga.model_folder import ModelFolder, ModelSpec, read_arrays
 
-__all__ = ["Core", "Loop"]
+__all__ = ["Core", "Loop", "read_verdict"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,16 @@ class Loop:
         if self.on_exhausted not in ("best", "gap", "error"):
             raise InputError(f"Expected on_exhausted to be best, gap or error, found {self.on_exhausted!r}.")
         seed_subject(self.seed)
+
+
+def read_verdict(spec: ModelSpec, told: Mapping[str, np.ndarray]) -> Verdict:
+    """What a judge's outputs say of n pictures: probabilities (n, width), style (n, features), quality (n,)."""
+    probabilities, slices = {}, spec.columns()
+    for attribute in spec.judged:
+        columns = told["probabilities"][:, slices[attribute.name]]
+        probabilities[attribute.name] = columns if attribute.kind == "exclusive" else columns[:, 0]
+    codes = probabilities[spec.gender.name].argmax(axis=1)
+    return Verdict(probabilities, told["style"], told["quality"], tuple(spec.gender.values[code] for code in codes))
 
 
 class Core:
@@ -77,7 +87,6 @@ class Core:
         if "critic.npz" in content:
             inputs = spec.noise_size + spec.style_size + spec.gender.size
             self._critic = LatentCritic(read_arrays(content["critic.npz"], "critic.npz"), inputs)
-        self._columns = spec.columns()
         licence = spec.licence or f"See card.md of the model {spec.name}."
         self._origin = Origin(folder.hash, spec.algorithm, licence, spec.name, folder.drawing_hash)
 
@@ -142,14 +151,7 @@ class Core:
         Raises:
             InputError: another shape or dtype, or a file that is no picture.
         """
-        told = self._judge(image=as_images(images, self.size))
-        probabilities = {}
-        for attribute in self.spec.judged:
-            columns = told["probabilities"][:, self._columns[attribute.name]]
-            probabilities[attribute.name] = columns if attribute.kind == "exclusive" else columns[:, 0]
-        codes = probabilities[self.spec.gender.name].argmax(axis=1)
-        gender = tuple(self.spec.gender.values[code] for code in codes)
-        return Verdict(probabilities, told["style"], told["quality"], gender)
+        return read_verdict(self.spec, self._judge(image=as_images(images, self.size)))
 
     def _loop(self, count: int, seed: int, max_attempts: int | None, on_exhausted: OnExhausted, report: Report | None) -> Loop:
         attempts = self.spec.defaults.max_attempts if max_attempts is None else max_attempts

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from configs.files import read_json
 from labeling.schema import Schema
 from sga import FaceModel
-from sga.export.attempts import draw_attempts
+from sga.export.attempts import judged_attempts
 from sga.export.graphs import GeneratorGraph, export_generator
 from sga.export.small_judge import SmallJudgeSettings, add_small_judge, distillation_losses
 from sga.export.weights import store_weights
@@ -120,7 +120,7 @@ def test_distillation_is_zero_at_the_big_judges_answer_and_known_elsewhere() -> 
 
 def test_the_small_judge_learns_what_the_big_one_says(make_model: MakeModel, tmp_path: Path) -> None:
     folder = make_model()
-    attempts = draw_attempts(FaceModel.load(folder), 1024)
+    attempts = judged_attempts(FaceModel.load(folder), 1024)
     settings = SmallJudgeSettings.model_validate(
         {
             "backbone": {"backbone": "resnet10t", "arguments": {"channels": [8, 16, 24, 32]}},
@@ -160,7 +160,7 @@ def test_the_small_judge_learns_what_the_big_one_says(make_model: MakeModel, tmp
 
 def test_attempts_are_of_both_genders_and_the_same_each_time(make_model: MakeModel) -> None:
     model = FaceModel.load(make_model())
-    one, other = draw_attempts(model, 70), draw_attempts(model, 300).first(70)
+    one, other = judged_attempts(model, 70), judged_attempts(model, 300).first(70)
     np.testing.assert_array_equal(one.images, other.images)
     np.testing.assert_array_equal(one.verdict.quality, other.verdict.quality)
     assert one.gender.tolist() == [index % 2 for index in range(70)]

@@ -17,12 +17,12 @@ MakeModel = Callable[..., Path]
 
 def test_the_critic_raises_the_share_of_good_avatars(make_model: MakeModel) -> None:
     pytest.importorskip("sklearn", reason="the extra train fits the critic")
-    from sga.export.attempts import draw_attempts
+    from sga.export.attempts import judged_attempts
     from sga.export.critic import add_critic
 
     folder = make_model(avatar_attempts=16)
     before = FaceModel.load(folder)
-    report = add_critic(folder, draw_attempts(before, 2048), avatars=96)
+    report = add_critic(folder, judged_attempts(before, 2048), avatars=96)
     after = FaceModel.load(folder)
     assert report.correlation > 0.5
     assert report.accepted > report.accepted_random + 0.1
@@ -51,7 +51,7 @@ def test_integers_rank_as_floats_do() -> None:
 
 
 def test_too_few_samples_are_refused(make_model: MakeModel) -> None:
-    from sga.export.attempts import draw_attempts
+    from sga.export.attempts import judged_attempts
 
     with pytest.raises(InputError, match="at least 64 faces"):
-        draw_attempts(FaceModel.load(make_model()), 10)
+        judged_attempts(FaceModel.load(make_model()), 10)

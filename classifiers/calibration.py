@@ -108,7 +108,7 @@ def sampled_prior(codes: np.ndarray, mass: np.ndarray, size: int) -> np.ndarray:
 
 def target_prior(table: LabelTable, name: str) -> np.ndarray:
     """(size,) class prior of decisions: equal for gender (balanced accuracy), else that of the labelled faces."""
-    attribute, codes = table.schema[name], table.codes(name)[table.labelled(name) & ~table.in_split("test")]
+    attribute, codes = table.schema[name], table.codes(name)[table.labelled(name) & table.trainable()]
     if attribute.role == "gender":
         return np.full(attribute.size, 1 / attribute.size)
     counts = np.bincount(codes, minlength=attribute.size) + 0.5

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from classifiers.average_precision import HeldOut, PrecisionTable
 from classifiers.calibration import fit_scaling, target_prior
 from classifiers.data import load_pixels
 from classifiers.ensemble import EnsembleSettings, predict_member, train_member
@@ -40,13 +41,14 @@ _IDLE: Any = {"launch": True, "min_confidence": True, "fit": {"checkpoint_second
 class Completion:
     """filled[attribute]: cells written; shares[attribute][value]: of the unlabelled faces; disagreement[attribute]: mutual
     information of the members under the prior of decisions, mean over all faces, in [0, 1]; held_out and out_of_fold: Table 1
-    on the test faces and on those that were trained on."""
+    on the test faces and on those that were trained on; precision: average precision of every tag on the test faces."""
 
     filled: dict[str, int]
     shares: dict[str, dict[str, float]]
     disagreement: dict[str, float]
     held_out: Table
     out_of_fold: Table
+    precision: PrecisionTable
 
 
 def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool = True) -> Completion:
@@ -101,7 +103,7 @@ def _complete(workspace: Workspace, settings: EnsembleSettings, fabric: Fabric, 
                 single[name][member] = scaling(networks[name])
 
     averaged = {name: np.stack(calibrated[name], axis=1) for name in names}
-    held_out, out_of_fold = _tables(table, names, averaged, single, prior, trained, list(settings.members))
+    held_out, out_of_fold, precision = _tables(table, names, averaged, single, prior, trained, list(settings.members))
     # Stored under the prior of decisions: where a class is rare, every member is sure that a face is not of it.
     decision = {name: target_prior(table, name) for name in names}
     answers = store_of(workspace.root).all()
@@ -122,14 +124,15 @@ def _complete(workspace: Workspace, settings: EnsembleSettings, fabric: Fabric, 
         now.save(workspace.labels_path)
     held_out.save(folder / "table1")
     out_of_fold.save(folder / "table1-out-of-fold")
+    precision.save(folder / "average-precision")
     named = {name: dict(zip(table.schema[name].values, map(float, shares[name]), strict=True)) for name in names}
     write_json(folder / "calibration.json", {"scalings": scalings, "shares_of_unlabelled": named})
     append_rounds(workspace, _rounds(table, names, held_out, fingerprint(settings.model_dump_json(exclude=_IDLE))))
     workspace.finish(
         "ensemble", table_fingerprint(now, completed=True), settings.model_dump(mode="json"), filled=filled, made_from=inputs
     )
-    mean = {name: float(values.mean()) for name, values in disagreement.items()}
-    return Completion(filled, named, mean, held_out, out_of_fold)
+    mean = {name: float(values[table.kept()].mean()) for name, values in disagreement.items()}
+    return Completion(filled, named, mean, held_out, out_of_fold, precision)
 
 
 def _write_faces(path: Path, table: LabelTable, predictions: Predictions, disagreement: dict[str, np.ndarray]) -> None:
@@ -152,7 +155,7 @@ def _rounds(table: LabelTable, names: list[str], held_out: Table, settings: str)
             continue
         metric = "balanced" if table.schema[name].role == "gender" else "accuracy"
         score = held_out.cells[name]["ensemble"][metric]
-        learnt = table.labelled(name) & ~table.in_split("test")
+        learnt = table.labelled(name) & table.trainable()
         human = int((learnt & (table.sources(name) == Source.HUMAN)).sum())
         asked = np.where(table.in_split("test") & table.labelled(name), table.codes(name), MISSING_CODE)
         figures = (metric, score.value, score.low, score.high, score.n)
@@ -163,7 +166,7 @@ def _rounds(table: LabelTable, names: list[str], held_out: Table, settings: str)
 def _learnable(table: LabelTable) -> list[str]:
     names = []
     for attribute in table.schema.with_role("gender", "style"):
-        known = table.labelled(attribute.name) & ~table.in_split("test")
+        known = table.labelled(attribute.name) & table.trainable()
         classes = np.unique(table.codes(attribute.name)[known])
         if len(classes) == 1:
             raise InputError(
@@ -222,10 +225,11 @@ def _tables(
     prior: dict[str, np.ndarray],
     trained: np.ndarray,
     members: list[str],
-) -> tuple[Table, Table]:
+) -> tuple[Table, Table, PrecisionTable]:
     test = table.in_split("test")
     held_out = Table("Held-out faces, never trained on (a member's row: the mean of its networks, one a fold)")
     out_of_fold = Table("Faces trained on, each judged by networks that left it out (one network a member)")
+    ranked: dict[str, HeldOut] = {}
     for name in names:
         target = target_prior(table, name)
         known = table.labelled(name)
@@ -246,4 +250,5 @@ def _tables(
             alone = networks[best] if out is held_out else ensemble[rows, members.index(best)]
             gain = compare(mean[rows], alone, codes[rows], metric)
             out.notes.append(f"{name}: ensemble − best single ({best}), {metric}: {gain} points.")
-    return held_out, out_of_fold
+        ranked[name] = HeldOut(known[test], codes[known_test], {**networks, "ensemble": mean[None, known_test]})
+    return held_out, out_of_fold, PrecisionTable.of(table.schema, ranked)

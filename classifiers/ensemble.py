@@ -79,7 +79,7 @@ def train_member(
     attributes = [a.name for a in schema.with_role("gender", "style")]
     codes = {attribute: table.codes(attribute) for attribute in attributes}
     weights = {attribute: table.labelled(attribute).astype(np.float32) for attribute in attributes}
-    known = np.any([weight > 0 for weight in weights.values()], axis=0) & ~table.in_split("test")
+    known = np.any([weight > 0 for weight in weights.values()], axis=0) & table.trainable()
     empty = [index for index in range(settings.folds) if not (known & (fold != index)).any()]
     if empty:
         raise InputError(
@@ -134,7 +134,7 @@ def predict_member(
     schema, fold = table.schema, fold_of(table.frame["group"].to_numpy(), settings.folds)
     attributes = [a.name for a in schema.with_role("gender", "style")]
     test = table.in_split("test")
-    trained = np.any([table.labelled(attribute) for attribute in attributes], axis=0) & ~test
+    trained = np.any([table.labelled(attribute) for attribute in attributes], axis=0) & table.trainable()
     summed = {attribute: np.zeros((len(table), schema[attribute].size), dtype=np.float32) for attribute in attributes}
     single: dict[str, list[np.ndarray]] = {attribute: [] for attribute in attributes}
     for index, path in enumerate(files):

@@ -166,7 +166,7 @@ def _thinned(pool: np.ndarray, bench: Bench, attribute: Attribute, share: Share,
 
 def _check(space: Workspace, table: LabelTable, name: str, held_out: Literal["test", "drawn"]) -> None:
     """Refuse what cannot be simulated before minutes go into features."""
-    attribute, known, test = table.schema[name], table.labelled(name), table.in_split("test")
+    attribute, known, test = table.schema[name], table.labelled(name) & table.kept(), table.in_split("test")
     if attribute.kind == "ordinal":
         raise InputError(f"Expected an attribute whose values are classes, found {name}, which is ordinal. Name another.")
     parts = [(known, "to draw from")]

@@ -77,7 +77,7 @@ def oracle_features(
     """
     started = time.monotonic()
     table = workspace.table()
-    rows = np.flatnonzero(table.labelled(attribute))
+    rows = np.flatnonzero(table.labelled(attribute) & table.kept())
     pixels = load_pixels(workspace, table)
     networks = _outputs(table, pixels, rows, attribute, settings, launching, folder, progress)
     seconds = time.monotonic() - started
@@ -141,7 +141,7 @@ class _Lessons:
     @classmethod
     def without(cls, attribute: str, table: LabelTable) -> _Lessons:
         kept = [one for one in table.schema.with_role("gender", "style") if one.name != attribute]
-        known = [one for one in kept if (table.labelled(one.name) & ~table.in_split("test")).any()]
+        known = [one for one in kept if (table.labelled(one.name) & table.trainable()).any()]
         if not known:
             raise InputError(
                 f"Expected labels of another attribute than {attribute} to learn features from, found none. "
@@ -149,7 +149,7 @@ class _Lessons:
             )
         codes = {one.name: table.codes(one.name) for one in known}
         weights = {one.name: table.labelled(one.name).astype(np.float32) for one in known}
-        rows = np.flatnonzero(np.any([weight > 0 for weight in weights.values()], axis=0) & ~table.in_split("test"))
+        rows = np.flatnonzero(np.any([weight > 0 for weight in weights.values()], axis=0) & table.trainable())
         schema = Schema(name=f"{table.schema.name} without {attribute}", attributes=tuple(known))
         return cls(schema, rows, codes, weights, table.faces)
 

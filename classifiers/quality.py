@@ -233,7 +233,7 @@ def _data(
     known = np.where(table.labelled(name), table.codes(name), MISSING_CODE)
     codes[name] = extend(known, np.zeros(0) if generated is None else generated.codes)
     weights[name] = (codes[name] != MISSING_CODE).astype(np.float32)
-    trainable = np.flatnonzero((known != MISSING_CODE) & ~table.in_split("test"))
+    trainable = np.flatnonzero((known != MISSING_CODE) & table.trainable())
     labelled = np.concatenate([trainable, np.arange(len(table), len(table) + more)])
     rows = np.union1d(base.rows, labelled)
     keys = np.concatenate(

@@ -189,7 +189,7 @@ def fit_data(table: LabelTable, pixels: np.ndarray | Pictures, rarity: float, co
     names = [attribute.name for attribute in table.schema.with_role("gender", "style")]
     codes = {name: table.codes(name) for name in names}
     weights = {name: attribute_weights(table, name, completed) for name in names}
-    rows = np.flatnonzero(np.any([weight > 0 for weight in weights.values()], axis=0) & ~table.in_split("test"))
+    rows = np.flatnonzero(np.any([weight > 0 for weight in weights.values()], axis=0) & table.trainable())
     return FitData.drawing(pixels, rows, codes, weights, balancing(codes, weights, rows, rarity))
 
 

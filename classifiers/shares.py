@@ -22,7 +22,7 @@ def training_prior(table: LabelTable, names: Sequence[str], rarity: float) -> di
     attributes = [a.name for a in table.schema.with_role("gender", "style")]
     codes = {name: table.codes(name) for name in attributes}
     weights = {name: table.labelled(name).astype(np.float32) for name in attributes}
-    rows = np.flatnonzero(np.any([weight > 0 for weight in weights.values()], axis=0) & ~table.in_split("test"))
+    rows = np.flatnonzero(np.any([weight > 0 for weight in weights.values()], axis=0) & table.trainable())
     sampling = balancing(codes, weights, rows, rarity)
     return {name: sampled_prior(codes[name][rows], sampling * weights[name][rows], table.schema[name].size) for name in names}
 
@@ -41,7 +41,7 @@ def unlabelled_prior(
     labelled = np.bincount(table.codes(name)[known], minlength=table.schema[name].size)
     labelled = labelled / labelled.sum()
     distance = float(np.abs(estimate_prior(mean[known], prior) - labelled).sum() / 2)
-    estimated = (1 - distance) * estimate_prior(mean[~table.labelled(name)], prior) + distance * labelled
+    estimated = (1 - distance) * estimate_prior(mean[~table.labelled(name) & table.kept()], prior) + distance * labelled
     said, shares = _left(table, name, answers)
     blended: np.ndarray = (_PSEUDO * estimated + said * shares) / (_PSEUDO + said)
     return blended
@@ -55,10 +55,10 @@ def _left(table: LabelTable, name: str, answers: Sequence[Answer]) -> tuple[int,
     """
     values, sample = table.schema[name].values, random_sample(answers, name)
     counts = np.asarray([sample[value] for value in values], dtype=np.float64)
-    asked = np.zeros(len(table), dtype=bool)
+    asked, kept = np.zeros(len(table), dtype=bool), table.kept()
     rows = table.rows(ballots((answer for answer in answers if answer.server != TABLE), name))
     asked[rows[rows >= 0]] = True
     labelled = table.labelled(name)
-    total = counts / max(1.0, counts.sum()) * int((~labelled | asked).sum())
-    left = np.clip(total - np.bincount(table.codes(name)[labelled & asked], minlength=len(values)), 0, None)
+    total = counts / max(1.0, counts.sum()) * int(((~labelled | asked) & kept).sum())
+    left = np.clip(total - np.bincount(table.codes(name)[labelled & asked & kept], minlength=len(values)), 0, None)
     return (int(counts.sum()), left / left.sum()) if left.sum() > 0 else (0, left)

@@ -113,7 +113,7 @@ def audit(space: Workspace, name: str) -> Audit:
         )
     rows = table.rows(predictions.faces)  # of the label table, -1 for a face that has left it
     here = (rows >= 0) & predictions.out_of_fold
-    here[here] = table.labelled(name)[rows[here]]
+    here[here] = (table.labelled(name) & table.kept())[rows[here]]
     rows, told = rows[here], predictions.mean(name)[here]
     codes, sources = table.codes(name)[rows], table.sources(name)[rows]
     if len(np.unique(codes)) < 2:

@@ -21,7 +21,8 @@ def _block(histogram: Histogram) -> str:
     most = max(1, *histogram.counts.values())
     width = max(map(len, histogram.counts))
     said = ", ".join(f"{count:,} {source}" for source, count in histogram.sources.items() if count)
-    lines = [f"{histogram.attribute} ({said or 'no faces'})"]
+    beside = f"; {histogram.left_out:,} faces left out" if histogram.left_out else ""
+    lines = [f"{histogram.attribute} ({said or 'no faces'}{beside})"]
     for value, count in histogram.counts.items():
         bar = "█" * max(round(_BAR * count / most), 1 if count else 0)
         lines.append(f"  {value:<{width}} {count:>9,} {100 * count / total:5.1f} %  {bar}".rstrip())

@@ -25,6 +25,7 @@ __all__ = [
     "SPLITS_ASKED",
     "Standing",
     "face_features",
+    "face_styles",
     "load_predictions",
     "questions",
     "standing",
@@ -126,7 +127,7 @@ def questions(
     if left and (candidates.any() or not (waiting or len(disputed))):
         alike = strategy in ("combined", "diverse") and candidates.any()
         features = face_features(space, table, on_note) if alike else None
-        learnt = np.where(table.labelled(name) & ~table.in_split("test"), table.codes(name), MISSING_CODE)
+        learnt = np.where(table.labelled(name) & table.trainable(), table.codes(name), MISSING_CODE)
         pool = Pool(told, features, learnt, candidates, table.schema[name].size, done)
         picks = pick(strategy, left, pool, seed, random_share=random_share)
         if picks.note:
@@ -153,15 +154,9 @@ def face_features(space: Workspace, table: LabelTable, on_note: Callable[[str], 
     Raises:
         WorkspaceError: the styles or a face file cannot be read.
     """
-    path = space.folder("sfn") / "styles.npz"
-    if path.is_file():
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                faces, styles = stored["face"], stored["style"].astype(np.float32)
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-            raise WorkspaceError(
-                f"Expected the faces' styles in {path}, found none that can be read. Type: sga sfn --workspace {space.root}"
-            ) from error
+    stored = face_styles(space)
+    if stored is not None:
+        faces, styles = stored
         rows = table.rows(faces)
         if len(np.unique(rows[rows >= 0])) == len(table):
             aligned = np.empty((len(table), styles.shape[1]), dtype=np.float32)
@@ -172,6 +167,24 @@ def face_features(space: Workspace, table: LabelTable, on_note: Callable[[str], 
     small -= small.mean(axis=0)
     _, axes = np.linalg.eigh(small.T @ small)  # by rising variance
     return small @ axes[:, -_COMPONENTS:]
+
+
+def face_styles(space: Workspace) -> tuple[np.ndarray, np.ndarray] | None:
+    """Faces (n,) text and their styles (n, d) float32, as `sga sfn` wrote them; None before it ran.
+
+    Raises:
+        WorkspaceError: the file is damaged.
+    """
+    path = space.folder("sfn") / "styles.npz"
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return stored["face"], stored["style"].astype(np.float32)
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise WorkspaceError(
+            f"Expected the faces' styles in {path}, found none that can be read. Type: sga sfn --workspace {space.root}"
+        ) from error
 
 
 def thumbnails(space: Workspace, table: LabelTable) -> np.ndarray:

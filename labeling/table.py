@@ -18,31 +18,37 @@ from configs.files import atomic_path
 from labeling.provenance import MISSING_CODE, Source
 from labeling.schema import Schema
 
-__all__ = ["SPLITS", "UNKNOWN", "Histogram", "LabelTable"]
+__all__ = ["LEFT_OUT", "SPLITS", "UNKNOWN", "Histogram", "LabelTable"]
 
 UNKNOWN = "unknown"
 """How a missing cell is written for people. In CSV input the empty text means the same."""
 
 SPLITS = ("train", "validation", "test")
+LEFT_OUT = "left_out"
+"""What stands in the place of the split of a face that cleaning marked: nothing is learnt from it, nothing measured on it."""
+
 _FORMAT = 1
 _METADATA = b"sga.labels"
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of one attribute: `counts[value]` (the last key is `unknown`) and `sources[source]`."""
+    """Counts of one attribute: `counts[value]` (the last key is `unknown`) and `sources[source]`, of the faces that were not
+    left out; left_out: how many were."""
 
     attribute: str
     counts: dict[str, int]
     sources: dict[str, int]
+    left_out: int = 0
 
 
 class LabelTable:
     """Faces in rows, attributes in columns.
 
     `frame` has the columns `face` (64 hex digits: SHA-256 of the decoded RGB pixels), `file` (path relative to the workspace),
-    `split` (train, validation, test), `group` (faces of one group are near duplicates and share a split) and, an attribute,
-    NAME (Int8, <NA> where unknown), NAME_confidence (float32 in [0, 1], NaN where unknown) and NAME_source (int8, a `Source`).
+    `split` (train, validation, test, or `LEFT_OUT`), `group` (faces of one group are near duplicates and share a split) and, an
+    attribute, NAME (Int8, <NA> where unknown), NAME_confidence (float32 in [0, 1], NaN where unknown) and NAME_source (int8, a
+    `Source`).
     """
 
     def __init__(self, schema: Schema, frame: pd.DataFrame) -> None:
@@ -129,12 +135,22 @@ class LabelTable:
         """(n,) bool."""
         return self.frame["split"].to_numpy() == split
 
+    def kept(self) -> np.ndarray:
+        """(n,) bool: the faces that cleaning did not leave out."""
+        return ~self.in_split(LEFT_OUT)
+
+    def trainable(self) -> np.ndarray:
+        """(n,) bool: the faces that may be learnt from, neither of the split test nor left out."""
+        return self.kept() & ~self.in_split("test")
+
     def histogram(self, name: str) -> Histogram:
         """Counts of every value of an attribute, unknown included."""
-        codes, attribute, sources = self.codes(name), self.schema[name], self.sources(name)
+        kept = self.kept()
+        codes, attribute, sources = self.codes(name)[kept], self.schema[name], self.sources(name)[kept]
         counts = {value: int((codes == code).sum()) for code, value in enumerate(attribute.values)}
         counts[UNKNOWN] = int((codes == MISSING_CODE).sum())
-        return Histogram(name, counts, {source.name.lower(): int((sources == source).sum()) for source in Source})
+        said = {source.name.lower(): int((sources == source).sum()) for source in Source}
+        return Histogram(name, counts, said, int((~kept).sum()))
 
     def histograms(self) -> list[Histogram]:
         """One histogram an attribute, in the schema's order."""

@@ -19,7 +19,7 @@ from configs.settings import Settings
 from labeling.schema import Attribute, Schema
 from sga.model_names import DEFAULT_MODEL, drawing_hash, find_model, model_hash
 
-__all__ = ["ALGORITHM", "DEFAULT_MODEL", "FORMAT", "SMALL_JUDGE", "ModelFolder", "ModelSpec", "seal_model_folder"]
+__all__ = ["ALGORITHM", "DEFAULT_MODEL", "FORMAT", "SMALL_JUDGE", "UPSCALER", "ModelFolder", "ModelSpec", "seal_model_folder"]
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -29,7 +29,9 @@ ALGORITHM = 1
 REQUIRED = ("generator.onnx", "judge.onnx", "styles.npz")
 SMALL_JUDGE = "judge-small.onnx"
 """A judge of the same inputs and outputs for where every byte is downloaded."""
-OPTIONAL = ("critic.npz", SMALL_JUDGE, "card.md")
+UPSCALER = "upscaler.onnx"
+"""Enlarges pictures by 2: image (n, h, w, 3) uint8 to large (n, 2h, 2w, 3) uint8. No face that is drawn depends on it."""
+OPTIONAL = ("critic.npz", SMALL_JUDGE, UPSCALER, "card.md")
 
 
 class _Open(Settings):

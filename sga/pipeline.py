@@ -33,7 +33,11 @@ class PipelineSettings(Settings):
     samples: dict[str, Any] | None = Field(None, description="draw sample faces first: settings of sga samples; null = off")
     paths: list[str] = Field([], description="folders and tar files of faces, where samples is null")
     labels: str | list[str] = Field([], description="CSVs of partial labels of `paths`")
+    illustrations: bool = Field(False, description="`paths` hold whole illustrations: a run without a face detector is refused")
     ingest: dict[str, Any] = Field(default_factory=dict, description="settings of sga ingest")
+    clean: dict[str, Any] | None = Field(
+        None, description="settings of sga clean mark, beside them cascade or detector: a file; {} = as they are, null = off"
+    )
     ensemble: str = Field("cpu", description="preset of sga complete")
     sfn: str = Field("cpu", description="preset of sga sfn")
     gan: str = Field("sga96-cpu", description="preset of sga train")
@@ -76,7 +80,8 @@ def run(
 
     Raises:
         Stopped: it was asked to stop, or the time of `classifiers.runtime.stop_after` is up; what was trained is saved.
-        ConfigError: neither samples nor paths, or settings of any stage that are wrong: before the first one begins.
+        ConfigError: neither samples nor paths, illustrations without a detector, or settings of any stage that are wrong:
+            before the first one begins.
         TooFewLabels: of generated faces, and the settings ask for none.
         WorkspaceError: the workspace's sample faces were drawn with other settings.
     """
@@ -177,6 +182,7 @@ def _steps(workspace: Workspace, settings: PipelineSettings, progress: bool) -> 
     )
     steps = {
         "faces": _faces(workspace, settings),
+        **({} if settings.clean is None else {"clean": _clean(workspace, settings.clean)}),
         "ensemble": _stage(workspace, "ensemble", ensemble, lambda: complete(workspace, ensemble, progress=progress)),
         "sfn": _stage(workspace, "sfn", sfn, lambda: train_sfn(workspace, sfn, progress=progress)),
         "gan": _stage(workspace, "gan", gan, lambda: _train(workspace, gan, progress)),
@@ -231,15 +237,21 @@ def _faces(workspace: Workspace, settings: PipelineSettings) -> Step:
     from labeling.ingest import IngestSettings, ingest, labels_taken_in, paths_taken_in
 
     wanted = make_settings(IngestSettings, settings.ingest, "ingest of the run")
+    if settings.illustrations and settings.samples is None and not wanted.detection.on:
+        raise ConfigError(
+            "Expected a detector that finds the faces in the illustrations of this run, found none. "
+            "Type --set ingest.detection.cascade=FILE.xml, or --set ingest.detection.detector=FILE.onnx."
+        )
     paths = [Path(path) for path in settings.paths]
     labels = [Path(path) for path in ([settings.labels] if isinstance(settings.labels, str) else settings.labels)]
     if settings.samples is None:
+        told = [*labels, *wanted.tag_files, *([Path(wanted.metadata)] if wanted.metadata else []), *wanted.other_files]
         return _stage(
             workspace,
             "faces",
             wanted,
             lambda: ingest(paths, workspace.root, wanted, labels),
-            lambda: paths_taken_in(workspace, paths) and labels_taken_in(workspace, labels),
+            lambda: paths_taken_in(workspace, paths) and labels_taken_in(workspace, told),
         )
     from labeling.samples import SampleSettings, write_samples
 
@@ -251,9 +263,33 @@ def _faces(workspace: Workspace, settings: PipelineSettings) -> Step:
         ingest([report.faces], workspace.root, wanted, report.labels)
 
     def taken_in() -> bool:
-        return paths_taken_in(workspace, [folder / "faces"]) and (folder / "samples.json").is_file()
+        drawn = paths_taken_in(workspace, [folder / "faces"]) and (folder / "samples.json").is_file()
+        return drawn and labels_taken_in(workspace, wanted.other_files)
 
     return _stage(workspace, "faces", wanted, draw, taken_in)
+
+
+def _clean(workspace: Workspace, values: dict[str, Any]) -> Step:
+    from labeling.cleaning.finder import make_finder
+    from labeling.cleaning.mark import is_marked, mark
+    from labeling.cleaning.settings import CleanSettings
+    from labeling.cleaning.sheets import draw_sheets
+
+    files = {name: str(values[name]) for name in ("cascade", "detector") if values.get(name)}
+    rest = {name: value for name, value in values.items() if name not in ("cascade", "detector")}
+    wanted, finder = make_settings(CleanSettings, rest, "clean of the run"), make_finder(**files)
+    if wanted.features == "sfn":  # and styles that change with every cleaning would never let a run be done
+        raise ConfigError(
+            "Expected features=descriptor in clean of the run, found sfn, whose styles are made after cleaning. Leave features "
+            "out; or write clean: null, and type after the run: sga clean mark --features sfn "
+            f"--workspace {workspace.root}, then the run again."
+        )
+
+    def do() -> None:
+        report, scores, plan = mark(workspace, wanted, finder=finder)
+        draw_sheets(workspace, workspace.table(), scores, plan, wanted, report)
+
+    return Step("clean mark", lambda: is_marked(workspace, wanted, "" if finder is None else finder.name), do)
 
 
 def _samples_folder(workspace: Workspace) -> Path:

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs.errors import InputError, WorkspaceError
+from configs.errors import ConfigError, InputError, UserError, WorkspaceError
+from labeling.detection import DetectionSettings
+from labeling.ingest import IngestSettings, labels_taken_in
+from labeling.ingest.taken import taken_with
 from labeling.workspace import Workspace
 from sga.pipeline import PipelineSettings, run
 
@@ -63,6 +66,70 @@ def test_other_paths_are_ingested(tmp_path: Path) -> None:
         path.unlink()
     a.rmdir()
     assert faces_step(space, of(a, b)) == ["faces: done"]  # ingested, and gone from the disk since
+
+
+def gray(path: Path, outputs: int, seed: int) -> None:
+    """A tagger of its own: random weights of the mean colours."""
+    onnx = pytest.importorskip("onnx")
+    weights = np.random.default_rng(seed).normal(size=(3, outputs)).astype(np.float32)
+    nodes = [
+        onnx.helper.make_node("GlobalAveragePool", ["image"], ["means"]),
+        onnx.helper.make_node("Flatten", ["means"], ["flat"]),
+        onnx.helper.make_node("MatMul", ["flat", "weights"], ["linear"]),
+        onnx.helper.make_node("Sigmoid", ["linear"], ["tags"]),
+    ]
+    shapes = {"image": ["n", 3, SIZE, SIZE], "tags": ["n", outputs]}
+    image, tags = (onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in shapes.items())
+    graph = onnx.helper.make_graph(nodes, "gray", [image], [tags], [onnx.numpy_helper.from_array(weights, "weights")])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def test_other_contents_of_the_tagger_and_its_files_are_taken_in(tmp_path: Path) -> None:
+    for seed in range(3):
+        picture(tmp_path / "a" / f"{seed}.png", seed)
+    model, tags, meaning = tmp_path / "tagger.onnx", tmp_path / "tags.txt", tmp_path / "map.yaml"
+    gray(model, 2, seed=0)
+    tags.write_text("solo\nfur\n")
+    meaning.write_text("meaning: {glasses: {yes: [fur]}}")
+    known = {"tag_map": str(meaning), "tag_threshold": 1.0, "tagger": {"model": str(model), "tags": str(tags)}}
+    settings = PipelineSettings(paths=[str(tmp_path / "a")], ingest={"schema_name": "moe34", "size": SIZE, **known})
+    space, told = Workspace(tmp_path / "w"), []
+
+    def step() -> str:
+        with pytest.raises(UserError):  # at the first network
+            run(space, settings, told.append, progress=False)
+        return told[-2]
+
+    again, done = "faces: sga ingest PATH", "faces: done"
+    assert (step(), step()) == (again, done)
+    gray(model, 2, seed=1)
+    assert (step(), step()) == (again, done)
+    tags.write_text("fur\nsolo\n")
+    assert (step(), step()) == (again, done)
+    meaning.write_text("meaning: {hat: {yes: [fur]}}")
+    assert (step(), step()) == (again, done)
+
+
+@pytest.mark.parametrize("name", ["cascade", "detector"])
+def test_the_file_of_a_detector_is_among_those_taken_in(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "faces.bin"
+    file.write_bytes(b"one")
+    settings = IngestSettings(detection=DetectionSettings(**{name: str(file)}))
+    space = Workspace(tmp_path / "w")
+    taken = taken_with(space, [], settings.other_files)
+    space.finish("faces", "", {}, **taken)
+    assert labels_taken_in(space, settings.other_files)
+    file.write_bytes(b"two")
+    assert not labels_taken_in(space, settings.other_files)
+
+
+def test_a_run_of_illustrations_needs_a_detector(tmp_path: Path) -> None:
+    space, told = Workspace(tmp_path / "w"), []
+    wanted = PipelineSettings(paths=[str(tmp_path)], illustrations=True)
+    with pytest.raises(ConfigError, match=r"found none\. Type --set ingest\.detection\.cascade=FILE\.xml"):
+        run(space, wanted, told.append, progress=False)
+    assert told == []
+    assert not space.root.exists()
 
 
 def test_a_workspace_inside_its_path_is_done(tmp_path: Path) -> None:

@@ -18,12 +18,14 @@ from configs.loader import load_settings, preset_names, read_preset
 from configs.settings import Settings
 from labeling.samples import SampleSettings
 from labeling.schema import Schema
+from labeling.tags.meaning import TagMap
 from sga.cli.main import main
 from sga.evaluation.settings import EvaluationSettings
 from sga.export.model import ExportSettings
 from sga.ladder import LadderSettings
 from sga.pipeline import PipelineSettings, _steps
 from sga.training import GanSettings
+from sga.upscale import UpscaleSettings
 
 CLASSES: dict[str, type[Settings]] = {
     "attributes": Schema,
@@ -37,6 +39,8 @@ CLASSES: dict[str, type[Settings]] = {
     "run": PipelineSettings,
     "samples": SampleSettings,
     "sfn": SfnSettings,
+    "upscale": UpscaleSettings,
+    "tags": TagMap,
 }
 COMMANDS = {
     "ensemble": ("complete", "--preset"),
@@ -48,6 +52,7 @@ COMMANDS = {
     "quality": ("quality", "tune", "--preset"),
     "run": ("run",),
     "sfn": ("sfn", "--preset"),
+    "upscale": ("upscale", "train", "--preset"),
 }
 FOLDERS = sorted(path.name for path in Path(configs.__file__).parent.iterdir() if path.is_dir() and any(path.glob("*.yaml")))
 PRESETS = [(stage, name) for stage in FOLDERS for name in preset_names(stage)]
@@ -90,6 +95,7 @@ def test_set_reaches_the_settings(stage: str) -> None:
         "quality": ("folds", 3),
         "run": ("labels", "labels.csv"),
         "sfn": ("fit.augment.rotate", 3.0),
+        "upscale": ("degradation.plain", 0.25),
     }[stage]
     name = preset_names(stage)[0]
     _, text = command(*COMMANDS[stage], name, "--dry-run", "--set", f"{key}={value}")
@@ -130,8 +136,14 @@ def test_a_run_reads_all_of_its_presets_before_it_begins(name: str, tmp_path: Pa
     wanted = load_settings(PipelineSettings, "run", name)
     if wanted.samples is None and not wanted.paths:
         wanted = wanted.model_copy(update={"paths": ["faces"]})
+    if wanted.illustrations:
+        with pytest.raises(ConfigError, match=r"--set ingest\.detection\.cascade=FILE\.xml"):
+            _steps(space, wanted, progress=False)
+        wanted = wanted.model_copy(update={"ingest": {**wanted.ingest, "detection": {"cascade": "faces.xml"}}})
     last = [] if wanted.evaluation is None else ["evaluation"]
-    assert list(_steps(space, wanted, progress=False)) == [*STAGES, *last]
+    first, *rest = STAGES
+    clean = [] if wanted.clean is None else ["clean"]
+    assert list(_steps(space, wanted, progress=False)) == [first, *clean, *rest, *last]
     for change, message in (
         ({"gan": "smok"}, "Did you mean smoke"),
         ({"export": "defaul"}, "Did you mean default"),

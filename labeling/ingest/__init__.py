@@ -1,4 +1,4 @@
-"""Cropped faces and a CSV of partial labels in; a workspace's faces and label table out."""
+"""Cropped faces or illustrations and a CSV of partial labels in; a workspace's faces and label table out."""
 
 from __future__ import annotations
 

@@ -1,25 +1,36 @@
-"""One file's bytes to one face: any format and mode becomes exactly size×size RGB, or a reason why not."""
+"""One file's bytes to one face, or to a whole upright picture: any format and mode becomes RGB, or a reason why not."""
 
 from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps
 
-__all__ = ["FORMATS", "Rejected", "decode_face"]
+__all__ = ["FORMATS", "Rejected", "ShortOfMemory", "decode_face", "decode_picture", "decode_sized"]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """What is read. A closed list: other Pillow plugins start programs (EPS) or read further files."""
 
+_FRAMED = ("GIF", "PNG", "TIFF", "WEBP")  # not the previews and depth maps that cameras put behind a JPEG
 _WHITE = (255, 255, 255, 255)
+_ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # of EXIF
 _REDUCING_GAP = 3.0  # a box reduction first, LANCZOS for the last factor of 3
 
 
 class Rejected(Exception):  # noqa: N818 - a verdict, not a failure
     """The file holds no usable face; the text says why."""
+
+
+class ShortOfMemory(Rejected):
+    """Not the file is at fault: another time it may do."""
+
+    def __init__(self) -> None:
+        super().__init__("not enough memory for it now: type the same command again, with fewer --workers")
 
 
 def decode_face(
@@ -40,33 +51,84 @@ def decode_face(
     Raises:
         Rejected: not an image, damaged, under `min_size` px on a side, over `max_pixels`, longer than `max_aspect` : 1.
     """
+    return decode_sized(data, size, min_size=min_size, max_pixels=max_pixels, max_aspect=max_aspect, fit=fit)[0]
+
+
+def decode_sized(
+    data: bytes, size: int, *, min_size: int, max_pixels: int, max_aspect: float, fit: Literal["crop", "pad"]
+) -> tuple[np.ndarray, tuple[int, int], int]:
+    """`decode_face`, the (width, height) that the upright picture had, and how many frames or pages the file holds."""
+    with _opened(data, max_pixels) as image:
+        _check(image, min_size, max_pixels)
+        _check_aspect(image, max_aspect)
+        found = _upright_size(image)
+        image.draft("RGB", (3 * size, 3 * size))  # JPEG alone: decodes at 1/2, 1/4, 1/8
+        return np.asarray(_fit(_upright(image), size, fit)), found, _frames(image, data)
+
+
+def decode_picture(data: bytes, *, min_size: int, max_pixels: int) -> tuple[Image.Image, int]:
+    """Decode a whole picture of any shape to upright RGB, as `decode_face` does but at its full size; and count its frames.
+
+    Raises:
+        Rejected: not an image, damaged, under `min_size` px on a side, over `max_pixels`.
+    """
+    with _opened(data, max_pixels) as image:
+        _check(image, min_size, max_pixels)
+        return _rgb(_upright(image)), _frames(image, data)
+
+
+@contextmanager
+def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """The picture's first frame, not yet decoded; whatever goes wrong inside becomes a reason."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd but readable files
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                _check(image, min_size, max_pixels, max_aspect)
-                image.draft("RGB", (3 * size, 3 * size))  # JPEG alone: decodes at 1/2, 1/4, 1/8
-                return np.asarray(_fit(_upright(image), size, fit))
+                yield image
     except Rejected:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise Rejected(f"over {max_pixels / 1e6:g} megapixels; crop or shrink it first") from None
     except Image.UnidentifiedImageError:
         raise Rejected("empty file" if not data else f"not an image ({', '.join(FORMATS).lower()})") from None
+    except MemoryError:
+        raise ShortOfMemory from None
     except Exception as error:  # damaged bytes make Pillow raise nearly anything; each is a reason, none may stop the run
         raise Rejected(f"cannot be decoded: {' '.join(str(error).split()) or type(error).__name__}") from None
 
 
-def _check(image: Image.Image, min_size: int, max_pixels: int, max_aspect: float) -> None:
+def _check(image: Image.Image, min_size: int, max_pixels: int) -> None:
     short, long = sorted(image.size)
     found = f"{image.width}×{image.height} px"
     if short * long > max_pixels:
         raise Rejected(f"{found}, over {max_pixels / 1e6:g} megapixels; crop or shrink it first")
     if short < min_size:
         raise Rejected(f"{found}, under {min_size} px")
+
+
+def _check_aspect(image: Image.Image, max_aspect: float) -> None:
+    short, long = sorted(image.size)
     if long > max_aspect * short:
-        raise Rejected(f"{found}, longer than {max_aspect:g} : 1: not a cropped face")
+        raise Rejected(f"{image.width}×{image.height} px, longer than {max_aspect:g} : 1: not a cropped face")
+
+
+def _frames(image: Image.Image, data: bytes) -> int:
+    """Frames of an animation or pages; 1 where the later ones are damaged."""
+    if image.format in _FRAMED:
+        with (
+            suppress(Exception),
+            Image.open(io.BytesIO(data), formats=[image.format]) as again,
+        ):  # counting may move to the last
+            return int(getattr(again, "n_frames", 1))
+    return 1
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    with suppress(Exception):  # damaged EXIF: the picture counts as upright, see `_upright`
+        if image.getexif().get(_ORIENTATION) in _SIDEWAYS:
+            return image.height, image.width
+    return image.width, image.height
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -17,7 +17,7 @@ from labeling.provenance import Source
 from labeling.schema import Schema
 from labeling.table import UNKNOWN, LabelTable
 
-__all__ = ["LabelRow", "Labels", "match", "match_all", "read_labels"]
+__all__ = ["LabelRow", "Labels", "match", "match_all", "normal_file", "read_labels"]
 
 Line = tuple[int, list[str]]
 """Line number and cells of a CSV's row."""
@@ -27,7 +27,9 @@ Line = tuple[int, list[str]]
 class LabelRow:
     """What the CSV says of one file.
 
-    codes: attribute → code, known ones only; group: what it shares a split with, or empty; dropped: why it is left out.
+    codes: attribute → code, known ones only; group: what it shares a split with, or empty; dropped: why it is left out;
+    confidence: attribute → how sure in [0, 1], 1 where absent; clashes: attribute → values that exclude each other, of which
+    none is taken.
     """
 
     file: str
@@ -35,6 +37,8 @@ class LabelRow:
     codes: dict[str, int] = field(default_factory=dict)
     group: str = ""
     dropped: str = ""
+    confidence: dict[str, float] = field(default_factory=dict)
+    clashes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ def _row(
     values = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
     if not values["file"]:
         raise InputError(f"Expected the path of a picture under file in row {line} of {path}, found nothing. Correct that row.")
-    row = LabelRow(_normal(values["file"]), line)
+    row = LabelRow(normal_file(values["file"]), line)
     for name in attributes:
         if values[name] not in ("", UNKNOWN):
             try:
@@ -175,7 +179,8 @@ def _add(rows: dict[str, LabelRow], row: LabelRow, path: Path, schema: Schema) -
     first.dropped = first.dropped or row.dropped
 
 
-def _normal(file: str) -> str:
+def normal_file(file: str) -> str:
+    """A path as the rows are kept by: with slashes, without `./`."""
     return PurePosixPath(file.replace("\\", "/")).as_posix()
 
 
@@ -183,31 +188,45 @@ def match(labels: Labels, pictures: Sequence[Picture]) -> tuple[dict[str, LabelR
     """Which row belongs to which picture (by `Picture.name`), and the rows that belong to none.
 
     A row's `file` may be the picture's absolute path, its path from the CSV's folder, `<PATH's last part>/<path below PATH>`,
-    or the path below PATH (a tar member's name): the first of these that is in the CSV counts.
+    or the path below PATH (a tar member's name): the first of these that is in the CSV counts. Behind any of them `#k` names
+    one face of the picture; such a row is found as `<Picture.name>#k`.
 
     Raises:
         InputError: one row fits several pictures, or no row fits any picture (rows to drop may: they are gone already).
     """
     base = labels.path.resolve().parent
+    of_faces = _rows_of_faces(labels.rows)
     found: dict[str, LabelRow] = {}
     users: dict[str, str] = {}
     for picture in pictures:
-        key = next((key for key in _keys(picture, base) if key in labels.rows), None)
-        if key is None:
-            continue
-        if key in users:
-            raise InputError(
-                f"Expected one picture for {key} (row {labels.rows[key].line} of {labels.path}), found {users[key]} and "
-                f"{picture.name}. Write the longer names into the CSV."
-            )
-        users[key], found[picture.name] = picture.name, labels.rows[key]
+        keys = list(_keys(picture, base))
+        whole = [(key, "") for key in keys if key in labels.rows][:1]
+        part = next((key for key in keys if key in of_faces), "")
+        for key, face in [*whole, *((part + face, face) for face in of_faces.get(part, ()))]:
+            if key in users:
+                raise InputError(
+                    f"Expected one picture for {key} (row {labels.rows[key].line} of {labels.path}), found {users[key]} and "
+                    f"{picture.name}. Write the longer names into the CSV."
+                )
+            users[key], found[picture.name + face] = picture.name, labels.rows[key]
     row = next((row for row in labels.rows.values() if not row.dropped), None)
     if row is not None and not found:
+        there = repr(pictures[0].inner) if pictures else "none"
         raise InputError(
             f"Expected the file column of {labels.path} to name the pictures, found {row.file!r} there and "
-            f"{pictures[0].inner!r} among the pictures: no row fits. Write the paths below PATH into the CSV."
+            f"{there} among the pictures: no row fits. Write the paths below PATH into the CSV."
         )
     return found, [row for file, row in labels.rows.items() if file not in users]
+
+
+def _rows_of_faces(files: Iterable[str]) -> dict[str, list[str]]:
+    """A picture's file → the `#k` of those of `files` that name one of its faces."""
+    faces: dict[str, list[str]] = {}
+    for file in files:
+        picture, mark, number = file.rpartition("#")
+        if mark and number.isdecimal():
+            faces.setdefault(picture, []).append(mark + number)
+    return faces
 
 
 def match_all(
@@ -241,7 +260,7 @@ def _keys(picture: Picture, base: Path) -> Iterable[str]:
     if picture.path is not None:
         whole = picture.path.absolute()
         yield whole.as_posix()
-        yield _normal(os.path.relpath(whole.parent.resolve() / whole.name, base))
+        yield normal_file(os.path.relpath(whole.parent.resolve() / whole.name, base))
     yield picture.name
     yield f"{picture.base}/{picture.inner}"
     yield picture.inner

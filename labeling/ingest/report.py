@@ -10,7 +10,7 @@ from typing import Any
 
 from configs.files import atomic_path
 from labeling.histograms import format_histograms
-from labeling.table import SPLITS, Histogram, LabelTable
+from labeling.table import LEFT_OUT, SPLITS, Histogram, LabelTable
 
 __all__ = ["Conflict", "IngestReport", "merge_csv", "write_csv"]
 
@@ -39,6 +39,13 @@ class IngestReport:
     splits: dict[str, int]
     histograms: tuple[Histogram, ...]
     seconds: float
+    framed: int = 0  # pictures of several frames, of which the first was taken
+    left_out: int = 0  # faces that cleaning marked, of those in the workspace
+    tagged: int = 0  # labels that tags amount to
+    tag_conflicts: int = 0  # of `conflicts`: tags that contradict each other or a stronger label
+    unknown_tags: int = 0
+    commonest_unknown: tuple[tuple[str, int], ...] = ()  # (tag, pictures)
+    tagger: str = ""  # how it was fed
 
     @classmethod
     def of(cls, table: LabelTable, **facts: Any) -> IngestReport:
@@ -49,6 +56,7 @@ class IngestReport:
             groups=int((members > 1).sum()),
             grouped=int(members[members > 1].sum()),
             splits={split: int(table.in_split(split).sum()) for split in SPLITS},
+            left_out=int(table.in_split(LEFT_OUT).sum()),
             histograms=tuple(table.histograms()),
             **facts,
         )
@@ -66,18 +74,28 @@ class IngestReport:
             f"{self.present:,} already there, {self.duplicates:,} exact duplicates, {self.rejected:,} rejected.",
             f"{self.faces:,} faces in {self.workspace}: "
             + ", ".join(f"{self.splits[split]:,} {split}" for split in SPLITS)
+            + (f", {self.left_out:,} left out" if self.left_out else "")
             + f"; {self.grouped:,} have a near duplicate ({self.groups:,} groups).",
         ]
         for count, what, file in (
             (self.rejected, "rejected files and why", "rejected.csv"),
             (self.removed, "faces dropped from the workspace, with the labels they had", "removed.csv"),
             (self.duplicates, "exact duplicates", "duplicates.csv"),
+            (self.framed, "animations or files of several pages, of which the first frame was taken", "frames.csv"),
             (self.conflicts, "contradicting labels, not taken", "conflicts.csv"),
             (self.unmatched_rows, "labels without a picture or face", "unmatched.csv"),
             (self.unlabelled, "pictures without a row of labels", "unmatched.csv"),
         ):
             if count:
                 lines.append(f"{count:,} {what}: {folder / file}")
+        if self.tagger:
+            lines.append(f"Tagger {self.tagger}.")
+        if self.tagged or self.tag_conflicts:
+            lines.append(f"{self.tagged:,} labels follow from tags; {self.tag_conflicts:,} contradictions were left out.")
+        if self.unknown_tags:
+            common = ", ".join(f"{tag} ({count:,})" for tag, count in self.commonest_unknown)
+            rest = "" if self.unknown_tags == len(self.commonest_unknown) else " …"
+            lines.append(f"{self.unknown_tags:,} unknown tags, passed over: {common}{rest}: {folder / 'tags.csv'}")
         if self.between:
             lines.append(f"{self.between:,} new faces are near faces of several earlier groups and joined the nearest.")
         return "\n".join(lines) + "\n\n" + format_histograms(self.histograms)
@@ -96,5 +114,6 @@ def merge_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]], 
     kept: list[Sequence[str]] = []
     if path.is_file():
         with path.open(encoding="utf-8", newline="") as handle:
-            kept = [row for row in list(csv.reader(handle))[1:] if row and row[0] not in seen]
+            rows_before = [row for row in list(csv.reader(handle))[1:] if row]
+        kept = [row for row in rows_before if not {row[0], row[0].rpartition("#")[0]} & seen]  # PICTURE#k too
     write_csv(path, header, [*kept, *rows])

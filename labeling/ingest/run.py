@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
 
 from configs.errors import InputError, WorkspaceError
-from configs.files import check_space
 from labeling.answers import table_lock
-from labeling.ingest.decode import Rejected
+from labeling.cleaning.record import follow_marks, former_splits, read_record, record_path
+from labeling.detection import make_detector
 from labeling.ingest.index import Index, read_index, write_index
-from labeling.ingest.labels import LabelRow, Labels, match_all, read_labels
-from labeling.ingest.merge import Found, extend_table, list_duplicates, write_labels
+from labeling.ingest.labels import match_all, read_labels
+from labeling.ingest.merge import Found, extend_table, list_duplicates, rows_of_faces, write_labels
+from labeling.ingest.pictures import (
+    decode_pictures,
+    known_copies,
+    known_pictures,
+    names_of,
+    present_faces,
+    retire_names,
+    with_copies,
+)
 from labeling.ingest.report import Conflict, IngestReport, merge_csv, write_csv
 from labeling.ingest.settings import IngestSettings
-from labeling.ingest.sources import Listing, Picture, list_pictures, read_pictures
-from labeling.ingest.store import Decoded, decode_all, decode_with, face_identity
+from labeling.ingest.sources import Listing, list_pictures
 from labeling.ingest.tables import check_match, keep_removed, loose_faces, read_removed, write_table
 from labeling.ingest.taken import taken_with
+from labeling.metadata import pictures_of, read_sheet, write_metadata
 from labeling.schema import Schema
 from labeling.table import LabelTable
+from labeling.tags.ingesting import TagIngest
 from labeling.take_in import take_in_stored
+from labeling.where import Where
 from labeling.workspace import Workspace, table_fingerprint
 
 __all__ = ["ingest"]
@@ -40,17 +51,22 @@ def ingest(
     labels: str | Path | Sequence[str | Path] = (),
     progress: Progress = lambda done, total: None,
 ) -> IngestReport:
-    """Add the cropped faces in folders and tar files to a workspace, with the partial labels of CSVs.
+    """Add the faces in folders and tar files to a workspace, with the partial labels of CSVs.
+
+    The pictures are cropped faces, or, where `settings.detection` names a cascade or detector, illustrations: their faces are
+    found, cut out (Jin et al. 2017, section 3) and named `<picture>#<k>`; faces that other settings found before stay.
 
     paths: folders (with all below them), tar files, single pictures; none = the CSVs label the faces that are there already;
     labels: one CSV or several, see `read_labels` and `match`; label tables as `sga status --labels-csv` writes them are matched
     by the faces' identity and give their original and human cells; progress: called with (files done, files in all).
 
-    A face that is there already keeps its group and split; a label is written where its source overrules what stands there, or
-    equals it and comes from the same picture. A face that is there and that a CSV says to drop leaves the table; its labels
-    stay in removed.csv and come back with it. Run it again after an interruption: the result is the same as without one. What
-    was not taken is named in `<workspace>/faces/`: rejected.csv, duplicates.csv, conflicts.csv (labels), unmatched.csv (labels
-    without a picture, pictures without labels).
+    A face that is there already keeps its group and split; a label is written where its source overrules what stands there,
+    or equals it and comes from the same picture. A face that is there and that a CSV says to drop leaves the table; its
+    labels stay in removed.csv and come back with it. One that cleaning left out stays so, also when it comes back, and so
+    does one that a label table says is left out. Run it again after an interruption: the result is the same as without one.
+    What was not taken is named in `<workspace>/faces/`: rejected.csv, duplicates.csv, conflicts.csv (labels), unmatched.csv
+    (labels without a picture, pictures without labels). What tags say (`settings.tags`, `settings.tagger`) is weaker than any
+    label of the same ingest; `tags.csv` tells of every tag what it means.
 
     Raises:
         InputError: paths, labels or the disk; nothing is changed in the label table then.
@@ -62,16 +78,38 @@ def ingest(
     stamp = _stamp(space)
     table = _open(space, schema, settings)
     files = [Path(labels)] if isinstance(labels, str | Path) else [Path(path) for path in labels]
-    taken = taken_with(space, paths, files)
+    tags = TagIngest(schema, settings)
+    sheet = read_sheet(Path(settings.metadata)) if settings.metadata else None
+    tables_named = [*files, *settings.tag_files, *([sheet.path] if sheet else [])]
+    if settings.detection.on:
+        make_detector(settings.detection)  # a file that is none is told of before any picture is read
+    taken = taken_with(space, paths, [*tables_named, *settings.other_files])
     said, tables = read_labels(files, schema, settings)
     index, removed = read_index(space, table), read_removed(space, schema)
-    alone = not paths and bool(files) and len(table) > 0
-    listing = _known(index, space, said, settings) if alone else list_pictures(paths, [space.root, *files])
+    homes = pictures_of(space, index)
+    alone = not paths and bool(tables_named or settings.where or settings.tagger.model) and len(table) > 0
+    if alone:
+        listing = known_pictures(index, homes, space, said, settings)
+    else:
+        listing = list_pictures(paths, [space.root, *tables_named], sidecars=settings.sidecars)
+    copies = known_copies(index, space) if alone and sheet else {}
     rows, loose = match_all(said, listing.pictures, schema)
-    found = _present(index, rows) if alone else _decode(listing, rows, index, space, settings, progress)
+    sheet, unused = sheet.matched(with_copies(listing, copies)) if sheet else (None, [])
+    where = Where(settings.where, sheet, space)
+    tags.gather(listing)
+    dropped = {name: row.dropped for name, row in rows.items() if row.dropped}
+    if alone:
+        found = present_faces(index, homes, copies, dropped, where)
+    else:
+        found = decode_pictures(listing, dropped, where, index, homes, space, settings, progress)
+        index = retire_names(index, homes, found)
+    moved = {face for face, one in found.faces.items() if one.name and face in index and not index[face][0]}
+    names = names_of(found, homes, copies)
+    told = set(rows) | set(tags.rows)
+    rows, ambiguous = rows_of_faces(rows, found)
     leaves = table.frame["face"].isin(found.removed).to_numpy()
     leaving, staying = table.select(leaves), table.select(~leaves)
-    table, between = extend_table(staying, found, rows, index, settings)
+    table, between = extend_table(staying, found, rows, index, settings, former_splits(read_record(space)))
     if not len(table):
         raise InputError(f"Expected faces to be left in {space.root}, found every one dropped. Correct --drop or the CSV.")
     check_match(tables, table)
@@ -80,9 +118,13 @@ def ingest(
     conflicts = [conflict for one in (back, *tables.values()) for conflict in write_table(table, one, index)]
     sources = {name: source for labels in said for name, source in labels.sources.items()}
     conflicts += write_labels(table, found, rows, sources, index, tables.values())
+    conflicts += tags.write(table, found, rows, index, tables.values(), space, progress)
+    conflicts = list(dict.fromkeys(conflicts))  # a tag's label that was replaced, and is refused again
+    marks = follow_marks(space, table, tables)
     duplicates = list_duplicates(found, index)
-    without = _without_labels(listing, rows, tables.values(), found) if files else []
+    without = _without_labels(listing, told, tables.values(), found) if files or settings.tags else []
     unmatched = [*((row.file, f"row {row.line}: no such picture") for row in loose), *loose_faces(tables, table)]
+    unmatched += [*ambiguous, *tags.loose, *unused, *(sheet.loose(_named(names, found)) if sheet else ())]
     report = IngestReport.of(
         table,
         workspace=space.root,
@@ -91,22 +133,29 @@ def ingest(
         present=len(found.faces) - (len(table) - len(staying)),
         duplicates=len(duplicates),
         rejected=len(found.rejected),
+        framed=len(found.framed),
         removed=len(leaving),
         conflicts=len(conflicts),
         unmatched_rows=len(unmatched),
         unlabelled=len(without),
         between=len(between),
         seconds=time.monotonic() - started,
+        **tags.facts(),
     )
     unmatched += [(name, "no row of labels") for name in without]
-    _write_reports(space, index, found, duplicates, conflicts, unmatched if files else None)
+    met = {one.name for one in listing.sidecars}  # an ingest without tags took them for pictures
+    _write_reports(space, index, found, met, duplicates, conflicts, unmatched if tables_named or settings.tags else None)
+    tags.save(space.folder("faces"))
     keep_removed(space, removed, leaving, table)
+    write_metadata(space, list(table.faces), found.faces, moved, sheet, names)
     with table_lock(space.root):
         if _stamp(space) != stamp:
             raise WorkspaceError(
                 f"Expected {space.labels_path} as it was when this ingest began, found it changed by another command. "
                 "Type the same command again."
             )
+        if marks is not None:
+            marks.save(space)
         table.save(space.labels_path)
         facts = {"schema": schema.hash, **report.counts(), **taken}
         space.finish("faces", table_fingerprint(table, completed=False), settings.model_dump(mode="json"), **facts)
@@ -117,39 +166,16 @@ def ingest(
 def _without_labels(listing: Listing, rows: Collection[str], tables: Collection[LabelTable], found: Found) -> list[str]:
     """Names of the pictures that no CSV of pictures has a row for, and no label table their face, sorted."""
     told = {face for one in tables for face in one.faces}
-    names = {name for face, copies in found.copies.items() if face in told for name in copies}
-    return sorted({picture.name for picture in listing.pictures} - set(rows) - names)
+    names = {name for face, copies in found.copies.items() if face in told for name in copies} | set(rows)
+    with_faces = {found.pictures.get(name, name) for name in names}
+    return sorted(
+        {picture.name for picture in listing.pictures} - names - with_faces - {name.rpartition("#")[0] for name in rows}
+    )
 
 
-def _known(index: Index, space: Workspace, said: Sequence[Labels], settings: IngestSettings) -> Listing:
-    """The pictures that the workspace's faces came from.
-
-    Raises:
-        InputError: CSVs of pictures, whose names are lost; or a setting that is for new faces alone.
-    """
-    if settings.group:
-        raise InputError(
-            "Expected PATHs with --group, which groups new faces only, found none. "
-            f"Name them, or type --ignore {settings.group}."
-        )
-    parts = [(name, *name.partition("/")) for name, _ in index.values() if name]
-    if said and not parts:
-        raise InputError(
-            f"Expected the names of the pictures in {space.folder('faces') / 'index.csv'}, found none. Name their PATHs again: "
-            f"sga ingest PATH --labels {said[0].path} --workspace {space.root}"
-        )
-    return Listing(tuple(Picture(name, base, inner or base, Path(), None) for name, base, _, inner in parts), ())
-
-
-def _present(index: Index, rows: Mapping[str, LabelRow]) -> Found:
-    """The workspace's own faces, as if they had been met again."""
-    found = Found()
-    for face, (name, bits) in index.items():
-        if name in rows and rows[name].dropped:
-            found.refuse(name, rows[name].dropped, face)
-        else:
-            found.faces[face], found.copies[face] = Decoded(name, face, bits), [name]
-    return found
+def _named(names: Mapping[str, Collection[str]], found: Found) -> set[str]:
+    """All that a CSV may call the faces that were met, and those that were rejected."""
+    return {name for several in names.values() for name in several} | {name for name, _ in found.rejected}
 
 
 def _open(space: Workspace, schema: Schema, settings: IngestSettings) -> LabelTable:
@@ -181,80 +207,35 @@ def _open(space: Workspace, schema: Schema, settings: IngestSettings) -> LabelTa
     return table
 
 
-def _stamp(space: Workspace) -> tuple[int, int] | None:
-    """Tells one state of the label table from another: labels a person makes meanwhile must not be overwritten."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        state = space.labels_path.stat()
-        return state.st_ino, state.st_mtime_ns
-    return None
-
-
-def _sweep(space: Workspace) -> None:
-    """Remove what an interrupted ingest left half-written."""
-    for path in space.folder("faces").glob("*/.*.tmp"):
-        path.unlink(missing_ok=True)
-
-
-def _decode(
-    listing: Listing,
-    rows: Mapping[str, LabelRow],
-    index: Index,
-    space: Workspace,
-    settings: IngestSettings,
-    progress: Progress,
-) -> Found:
-    """Decode all; of copies of one face the first by name counts, so the order of PATHs and files never matters."""
-    check_space(space.root, len(listing.pictures) * settings.size**2 + 2**24)
-    _sweep(space)
-    found = Found(rejected=list(listing.rejected))
-    dropped = {name: row.dropped for name, row in rows.items() if row.dropped}
-    known = {name for name, _ in index.values()}
-    there: dict[str, str] = {}  # dropped picture → its face in the workspace
-
-    def pictures() -> Iterator[tuple[str, bytes | str]]:
-        for picture, data in read_pictures(listing):
-            if picture.name in dropped and known & {picture.name, ""}:
-                there[picture.name] = _face_of(picture.name, data, index, settings)
-            yield picture.name, dropped.get(picture.name) or data
-
-    done = sorted(decode_all(pictures(), len(listing.pictures), space.root, settings, progress), key=lambda one: one.name)
-    for one in done:
-        if not one.reason:
-            found.faces.setdefault(one.face, one)
-            found.copies.setdefault(one.face, []).append(one.name)
-    for one in done:
-        if one.reason:
-            found.refuse(one.name, one.reason, there.get(one.name, ""))
-    found.rejected.sort()
-    if not found.faces and not found.removed:
-        name, reason = found.rejected[0]
-        raise InputError(
-            f"Expected usable pictures of faces, found none in {len(listing.pictures)} files ({name}: {reason}). Name others."
-        )
+def _stamp(space: Workspace) -> list[tuple[int, int]]:
+    """Tells one state of labels and marks from another: what a person says meanwhile must not be overwritten."""
+    found = []
+    for path in (space.labels_path, record_path(space)):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            state = path.stat()
+            found.append((state.st_ino, state.st_mtime_ns))
     return found
-
-
-def _face_of(name: str, data: bytes | str, index: Index, settings: IngestSettings) -> str:
-    """The workspace's face that came from this picture, or "". By its pixels: folders may share their names."""
-    with suppress(Rejected):
-        face = "" if isinstance(data, str) else face_identity(decode_with(data, settings))
-        return face if index.get(face, (None, b""))[0] in (name, "") else ""
-    return ""
 
 
 def _write_reports(
     space: Workspace,
     index: Index,
     found: Found,
+    met: set[str],
     duplicates: list[tuple[str, str, str]],
     conflicts: list[Conflict],
     unmatched: list[tuple[str, str]] | None,
 ) -> None:
     folder = space.folder("faces")
-    seen = {name for name, _ in found.rejected} | {name for names in found.copies.values() for name in names}
+    seen = met | {name for name, _ in found.rejected} | {name for names in found.copies.values() for name in names}
+    seen |= set(found.pictures.values())
+    seen.discard("")  # of faces whose name is lost
     os.sync()  # the faces reach the disk before the table that names them
     write_index(space, index)
     merge_csv(folder / "rejected.csv", ("file", "reason"), found.rejected, seen)
+    framed = [(name, str(count)) for name, count in found.framed.items()]
+    if framed or (folder / "frames.csv").is_file():
+        merge_csv(folder / "frames.csv", ("file", "frames"), framed, seen)
     merge_csv(folder / "duplicates.csv", ("file", "face", "kept"), duplicates, seen)
     merge_csv(folder / "conflicts.csv", ("file", "face", "attribute", "kept", "refused"), conflicts, seen)
     if unmatched is not None:

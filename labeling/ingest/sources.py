@@ -13,10 +13,13 @@ from typing import IO, cast
 
 from configs.errors import InputError
 
-__all__ = ["MAX_BYTES", "Listing", "Picture", "as_text", "list_pictures", "read_pictures"]
+__all__ = ["MAX_BYTES", "SIDECARS", "Listing", "Picture", "as_text", "list_pictures", "read_pictures"]
 
 MAX_BYTES = 128 * 2**20
 """A larger file is refused unread."""
+
+SIDECARS = (".txt", ".json")
+"""Endings of files beside pictures that hold their tags."""
 
 _DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 
@@ -39,23 +42,27 @@ class Picture:
 
 @dataclass(frozen=True)
 class Listing:
-    """What the PATHs hold: pictures to try, and (name, reason) of everything that cannot be one."""
+    """What the PATHs hold: pictures to try, (name, reason) of everything that cannot be one, and files of tags beside
+    pictures."""
 
     pictures: tuple[Picture, ...]
     rejected: tuple[tuple[str, str], ...]
+    sidecars: tuple[Picture, ...] = ()
 
 
-def list_pictures(paths: Sequence[str | Path], skip: Sequence[Path] = ()) -> Listing:
+def list_pictures(paths: Sequence[str | Path], skip: Sequence[Path] = (), *, sidecars: bool = False) -> Listing:
     """List PATHs: folders with all that is below them, tar files (compressed ones too), single pictures.
 
-    skip: files and folders that are left out (the workspace, the labels CSV). A file reached by two PATHs is listed once.
+    skip: files and folders that are left out (the workspace, the labels CSV); sidecars: `.txt` and `.json` are no pictures but
+    their tags. A file reached by two PATHs is listed once.
 
     Raises:
         InputError: a PATH does not exist, cannot be read or is a damaged tar; or nothing is found at all.
     """
     pictures: list[Picture] = []
     rejected: list[tuple[str, str]] = []
-    seen = {path.resolve() for path in skip}
+    skipped = {path.resolve() for path in skip}
+    seen = set(skipped)
     titles = _titles([Path(path) for path in paths])
     for root, title in titles.items():
         if root.is_dir():
@@ -70,12 +77,30 @@ def list_pictures(paths: Sequence[str | Path], skip: Sequence[Path] = ()) -> Lis
                 raise _damaged(root, "it does not open as tar")
             else:
                 pictures.append(Picture(title, root.name, root.name, root, root))
+                beside = list(_beside(root, title, skipped)) if sidecars else []
+                seen |= {file.path.resolve() for file in beside if file.path}
+                pictures += beside
+    tags = [file for file in pictures if sidecars and _is_sidecar(file)]
+    if tags:
+        pictures = [file for file in pictures if not _is_sidecar(file)]
     if not pictures:
         named = ", ".join(str(path) for path in paths) or "no PATH"
         raise InputError(
             f"Expected pictures of cropped faces in {named}, found no file. Name a folder or tar file that holds some."
         )
-    return Listing(tuple(pictures), tuple(rejected))
+    return Listing(tuple(pictures), tuple(rejected), tuple(tags))
+
+
+def _is_sidecar(file: Picture) -> bool:
+    return PurePosixPath(file.inner).suffix.lower() in SIDECARS
+
+
+def _beside(picture: Path, title: str, skipped: set[Path]) -> Iterator[Picture]:
+    """The sidecars of a picture that is a PATH itself; one may be that of several pictures."""
+    for suffix in SIDECARS:
+        for path in dict.fromkeys((picture.with_name(picture.name + suffix), picture.with_suffix(suffix))):
+            if path.is_file() and path.resolve() not in skipped:
+                yield Picture(str(PurePosixPath(title).with_name(as_text(path.name))), picture.name, path.name, picture, path)
 
 
 def _titles(paths: Sequence[Path]) -> dict[Path, str]:

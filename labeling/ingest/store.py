@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
+from typing import Literal, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from configs.errors import InputError
 from configs.files import explain_os_error
-from labeling.ingest.decode import Rejected, decode_face
+from labeling.detection.boxes import crop_square
+from labeling.detection.detector import Detector, DetectorError, make_detector
+from labeling.detection.find import find_faces
+from labeling.detection.settings import DetectionSettings
+from labeling.ingest.decode import Rejected, ShortOfMemory, decode_picture, decode_sized
+from labeling.ingest.decoded import Decoded, face_file, face_identity
 from labeling.ingest.groups import difference_hash
+from labeling.ingest.journal import NO_FACE, Journal, Seen
 from labeling.ingest.settings import IngestSettings
 
 __all__ = ["Decoded", "decode_all", "decode_with", "face_file", "face_identity", "write_face"]
@@ -30,31 +35,19 @@ __all__ = ["Decoded", "decode_all", "decode_with", "face_file", "face_identity",
 _CHUNK = 128
 _CHUNK_BYTES = 4 * 2**20
 _IN_PROCESS = 256  # fewer pictures are done before a second process has started
+_CHUNK_FOUND, _IN_PROCESS_FOUND = 8, 24  # the same of illustrations, each of which takes a hundred times as long
 
-
-@dataclass(frozen=True)
-class Decoded:
-    """One picture's outcome: its identity and 256-bit hash, or the reason why there is none."""
-
-    name: str
-    face: str = ""
-    hash: bytes = b""
-    reason: str = ""
-
-
-def face_identity(pixels: np.ndarray) -> str:
-    """SHA-256 (64 hex digits) of (h, w, 3) uint8 RGB pixels, row by row."""
-    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
-
-
-def face_file(face: str) -> str:
-    """Where a face lies, relative to the workspace."""
-    return f"faces/{face[:2]}/{face}.png"
+Item: TypeAlias = "tuple[str, bytes | str | Seen]"
+"""A picture's name; its bytes, or the reason why there are none, or what an earlier run saw in it."""
 
 
 def decode_with(data: bytes, settings: IngestSettings) -> np.ndarray:
     """`decode_face` with the settings of an ingest: (size, size, 3) uint8 RGB, or it raises Rejected."""
-    return decode_face(
+    return _decode_sized(data, settings)[0]
+
+
+def _decode_sized(data: bytes, settings: IngestSettings) -> tuple[np.ndarray, tuple[int, int], int]:
+    return decode_sized(
         data,
         settings.size,
         min_size=settings.min_size,
@@ -84,30 +77,69 @@ def write_face(root: Path, face: str, pixels: np.ndarray) -> None:
         raise explain_os_error(error, path) from error
 
 
-def _decode_chunk(root: Path, settings: IngestSettings, chunk: list[tuple[str, bytes | str]]) -> list[Decoded]:
-    done = []
-    for name, data in chunk:
-        if isinstance(data, str):
-            done.append(Decoded(name, reason=data))
-            continue
-        try:
-            pixels = decode_with(data, settings)
-        except Rejected as verdict:
-            done.append(Decoded(name, reason=str(verdict)))
-            continue
+def _decode_chunk(root: Path, settings: IngestSettings, chunk: list[Item]) -> list[list[Decoded]]:
+    """The faces of each picture; one `Decoded` with a reason where there are none."""
+    return [_outcome(root, settings, name, data) for name, data in chunk]
+
+
+def _outcome(root: Path, settings: IngestSettings, name: str, data: bytes | str | Seen) -> list[Decoded]:
+    if isinstance(data, str):
+        return [Decoded(name, reason=data, picture=name)]
+    try:
+        if isinstance(data, bytes):
+            return _faces(root, settings, name, data) if settings.detection.on else [_face(root, settings, name, data)]
+        return data.named(name)
+    except MemoryError:
+        return [Decoded(name, reason=str(ShortOfMemory()), picture=name, fault="memory")]
+    except Rejected as verdict:
+        fault: Literal["", "memory"] = "memory" if isinstance(verdict, ShortOfMemory) else ""
+        return [Decoded(name, reason=str(verdict), picture=name, fault=fault)]
+    except DetectorError as error:
+        return [Decoded(name, reason=str(error), picture=name, fault="detector")]
+
+
+def _face(root: Path, settings: IngestSettings, name: str, data: bytes) -> Decoded:
+    """The picture itself as a face."""
+    pixels, (width, height), frames = _decode_sized(data, settings)
+    face = face_identity(pixels)
+    write_face(root, face, pixels)
+    box = (0.0, 0.0, float(width), float(height))
+    short = min(width, height)
+    return Decoded(name, face, difference_hash(pixels), picture=name, box=box, short_edge=short, frames=frames)
+
+
+def _faces(root: Path, settings: IngestSettings, name: str, data: bytes) -> list[Decoded]:
+    """The faces that are found in the picture."""
+    how, done = settings.detection, []
+    image, frames = decode_picture(data, min_size=settings.min_size, max_pixels=settings.max_pixels)
+    found = find_faces(image, _detector(how), how)
+    if not found:
+        raise Rejected(NO_FACE + (f" in the first of {frames:,} frames" if frames > 1 else ""))
+    if len(found) > how.max_faces:
+        raise Rejected(f"{len(found):,} faces found, over {how.max_faces:,}: raise --max-faces to take them")
+    for number, one in enumerate(found):
+        pixels = crop_square(image, one.square, settings.size, how.pad)
         face = face_identity(pixels)
         write_face(root, face, pixels)
-        done.append(Decoded(name, face, difference_hash(pixels)))
+        left, top, side = one.square
+        box = (float(left), float(top), float(side), float(side))
+        done.append(Decoded(f"{name}#{number}", face, difference_hash(pixels), "", name, box, side, one.score, frames))
     return done
 
 
-def _chunks(pictures: Iterable[tuple[str, bytes | str]]) -> Iterator[list[tuple[str, bytes | str]]]:
-    chunk: list[tuple[str, bytes | str]] = []
+@lru_cache(maxsize=1)
+def _detector(settings: DetectionSettings) -> Detector:
+    """One a process."""
+    return make_detector(settings)
+
+
+def _chunks(pictures: Iterable[Item], most: int) -> Iterator[list[Item]]:
+    chunk: list[Item] = []
     held = 0
     for name, data in pictures:
         chunk.append((name, data))
-        held += len(data)
-        if len(chunk) >= _CHUNK or held >= _CHUNK_BYTES:
+        held += len(data) if isinstance(data, bytes) else 0
+        if len(chunk) >= most or held >= _CHUNK_BYTES:
             yield chunk
             chunk, held = [], 0
     if chunk:
@@ -121,21 +153,49 @@ def decode_all(
     settings: IngestSettings,
     progress: Callable[[int, int], None],
 ) -> Iterator[Decoded]:
-    """Decode (name, bytes or reason) pairs, write the faces below `root`, yield one `Decoded` each, in order.
+    """Decode (name, bytes or reason) pairs, write the faces below `root`, yield a `Decoded` for each face, in order.
+
+    Where faces are looked for, what is seen in a picture is kept in a journal: the same bytes are not searched twice with the
+    same settings, neither after an interruption nor in a later ingest.
 
     Raises:
-        InputError: the disk is full, or a process was ended from outside (memory).
+        InputError: the disk is full, the detector cannot be used or gives nonsense from the first picture on, or a process was
+            ended from outside (memory).
     """
-    workers = 1 if total < _IN_PROCESS else settings.workers or _cores()
+    if settings.detection.on:
+        _detector(settings.detection)  # whatever is wrong with it is said before the first picture
+        with Journal(root, settings) as journal:
+            yield from _decode(journal.looked_up(pictures), total, root, settings, progress, journal)
+    else:
+        yield from _decode(pictures, total, root, settings, progress, None)
+
+
+def _decode(
+    pictures: Iterable[Item],
+    total: int,
+    root: Path,
+    settings: IngestSettings,
+    progress: Callable[[int, int], None],
+    journal: Journal | None,
+) -> Iterator[Decoded]:
+    few, most = (_IN_PROCESS, _CHUNK) if journal is None else (_IN_PROCESS_FOUND, _CHUNK_FOUND)
+    workers = 1 if total < few else settings.workers or _cores()
     work = partial(_decode_chunk, root, settings)
-    done = 0
+    done, understood = 0, journal is None or journal.understood
     with nullcontext() if workers == 1 else _pool(workers) as pool:
-        results = map(work, _chunks(pictures)) if pool is None else _bounded(pool, work, _chunks(pictures), 3 * workers)
+        chunks = _chunks(pictures, most)
+        results = map(work, chunks) if pool is None else _bounded(pool, work, chunks, 3 * workers)
         try:
             for chunk in results:
                 done += len(chunk)
                 progress(done, total)
-                yield from chunk
+                for faces in chunk:
+                    understood = understood or not faces[0].reason or faces[0].reason.startswith(NO_FACE)
+                    if faces[0].fault == "detector" and not understood:
+                        raise InputError(f"{faces[0].reason} It was looking at {faces[0].name}.")
+                    if journal is not None:
+                        journal.keep(faces)
+                    yield from faces
         except BrokenProcessPool as error:
             raise InputError(
                 "Expected the decoding processes to run to the end, found one ended from outside (short of memory?). "
@@ -165,12 +225,12 @@ def _wait_and_end(parent: BaseProcess) -> None:
 
 def _bounded(
     pool: Executor,
-    work: Callable[[list[tuple[str, bytes | str]]], list[Decoded]],
-    chunks: Iterator[list[tuple[str, bytes | str]]],
+    work: Callable[[list[Item]], list[list[Decoded]]],
+    chunks: Iterator[list[Item]],
     ahead: int,
-) -> Iterator[list[Decoded]]:
+) -> Iterator[list[list[Decoded]]]:
     """`pool.map` in order, with at most `ahead` chunks read but not done."""
-    waiting: deque[Future[list[Decoded]]] = deque()
+    waiting: deque[Future[list[list[Decoded]]]] = deque()
     try:
         for chunk in chunks:
             waiting.append(pool.submit(work, chunk))

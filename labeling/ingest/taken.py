@@ -1,4 +1,4 @@
-"""What has been ingested: CSVs by their content, PATHs by the names, sizes and times of the files below them."""
+"""What has been ingested: CSVs and models by their content, PATHs by the names, sizes and times of the files below them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ __all__ = ["labels_taken_in", "other_paths", "paths_taken_in", "taken_with"]
 def taken_with(workspace: Workspace, paths: Sequence[str | Path], labels: Sequence[Path]) -> dict[str, Any]:
     """What the record of the stage faces says once these have been ingested too: `paths` and `label_files`.
 
+    labels: CSVs of labels, and any other file whose content counts.
+
     Raises:
-        InputError: a CSV cannot be read.
+        InputError: a file cannot be read.
     """
     record = workspace.record("faces") or {}
     stamps = {_name(path): _stamp(Path(path), workspace.root) for path in paths}
@@ -31,10 +33,10 @@ def taken_with(workspace: Workspace, paths: Sequence[str | Path], labels: Sequen
 
 
 def labels_taken_in(workspace: Workspace, labels: Sequence[Path]) -> bool:
-    """Whether every one of these CSVs, as it is now, has been ingested.
+    """Whether every one of these files, as it is now, has been taken in.
 
     Raises:
-        InputError: a CSV cannot be read.
+        InputError: one cannot be read.
     """
     return {_hash_of(path) for path in labels} <= set((workspace.record("faces") or {}).get("label_files", []))
 
@@ -61,7 +63,7 @@ def _hash_of(path: Path) -> str:
     try:
         return fingerprint(path.read_bytes())
     except OSError as error:
-        raise InputError(f"Expected a CSV of labels at {path}, found: {error.strerror}. Check the path.") from error
+        raise InputError(f"Expected a file at {path}, found: {error.strerror}. Check the path.") from error
 
 
 def _stamp(path: Path, workspace: Path) -> str:

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from labeling.samples.dice import Dice
 from labeling.samples.palette import Ramp, eye_ramp, hair_ramp, skin_ramp
 
-__all__ = ["Defects", "Face", "Head", "Look", "Pose", "make_face"]
+__all__ = ["PIVOT", "Defects", "Face", "Head", "Look", "Pose", "make_face"]
+
+PIVOT = 0.2
+"""Height of the throat, about which the head tilts, in head units below the eyes."""
 
 
 @dataclass(frozen=True)

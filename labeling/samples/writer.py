@@ -6,10 +6,11 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -21,11 +22,10 @@ from labeling.samples.render import render_face
 from labeling.samples.settings import SampleSettings
 from labeling.samples.truth import draw_hidden, draw_truth, sample_schema
 
-__all__ = ["SampleReport", "write_samples"]
+__all__ = ["SampleReport", "claim", "csv_text", "draw_all", "put", "write_samples"]
 
 _SETTINGS = "samples.json"
 _TABLES = ("labels.csv", "truth.csv")
-_CHUNK = 64
 UNKNOWN = "unknown"
 
 
@@ -57,11 +57,11 @@ def write_samples(settings: SampleSettings, out: str | Path, progress: Callable[
     """
     out = Path(out)
     marker = settings.model_dump_json(exclude={"workers"}, indent=1) + "\n"
-    _claim(out, marker, settings)
+    claim(out, _SETTINGS, marker, _TABLES, "faces", (face_name(index, settings.count) for index in range(settings.count)))
     check_space(out, settings.count * settings.size * settings.size * 3)
     if not (out / _SETTINGS).is_file():
         atomic_write_text(out / _SETTINGS, marker)
-    for drawn in _draw_all(settings, out / "faces"):
+    for drawn in draw_all(partial(_draw_chunk, settings, out / "faces"), settings.count, 64, settings.workers):
         if progress is not None:
             progress(drawn)
     truths = [draw_truth(settings.seed, index, settings) for index in range(settings.count)]
@@ -76,23 +76,28 @@ def face_name(index: int, count: int) -> str:
     return f"{index:0{max(5, len(str(count - 1)))}d}.png"
 
 
-def _claim(out: Path, marker: str, settings: SampleSettings) -> None:
-    """Refuse a folder that holds anything but these very samples."""
+def claim(out: Path, settings: str, marker: str, tables: Collection[str], folder: str, names: Iterable[str]) -> None:
+    """Refuse a folder that holds anything but samples of these very settings.
+
+    settings: name of the file that holds `marker`, the settings as text; tables: further files; names: of files in `folder`.
+
+    Raises:
+        InputError: it does.
+    """
     if not out.exists():
         return
     if not out.is_dir():
         raise InputError(f"Expected a folder at {out}, found a file. Name another folder.")
-    path = out / _SETTINGS
+    path = out / settings
     if not path.is_file():
         if any(out.iterdir()):
             raise InputError(f"Expected {out} to be empty or absent, found other files in it. Name another folder.")
         return
     if path.read_text(encoding="utf-8") != marker:
         raise InputError(f"Expected samples of the same settings in {out}, found others (see {path}). Name another folder.")
-    strange = {p.name for p in out.iterdir() if not _is_temporary(p)} - {_SETTINGS, "faces", *_TABLES}
-    if (out / "faces").is_dir():
-        ours = {face_name(index, settings.count) for index in range(settings.count)}
-        strange |= {p.name for p in (out / "faces").iterdir() if not _is_temporary(p)} - ours
+    strange = {p.name for p in out.iterdir() if not _is_temporary(p)} - {settings, folder, *tables}
+    if (out / folder).is_dir():
+        strange |= {p.name for p in (out / folder).iterdir() if not _is_temporary(p)} - set(names)
     if strange:
         raise InputError(f"Expected nothing but samples in {out}, found {sorted(strange)[0]}. Name another folder.")
 
@@ -101,16 +106,17 @@ def _is_temporary(path: Path) -> bool:
     return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
-def _draw_all(settings: SampleSettings, faces: Path) -> Iterator[int]:
-    chunks = [(start, min(start + _CHUNK, settings.count)) for start in range(0, settings.count, _CHUNK)]
-    workers = min(settings.workers, len(chunks), 4 * (os.cpu_count() or 1))
+def draw_all(draw: Callable[[int, int], int], count: int, chunk: int, workers: int) -> Iterator[int]:
+    """`draw(start, end)` of all chunks of 0 … count, in `workers` processes; yields what each returns, in order."""
+    chunks = [(start, min(start + chunk, count)) for start in range(0, count, chunk)]
+    workers = min(workers, len(chunks), 4 * (os.cpu_count() or 1))
     if workers <= 1:
         for start, end in chunks:
-            yield _draw_chunk(settings, faces, start, end)
+            yield draw(start, end)
         return
     # spawn, not fork: the caller may run threads
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_draw_chunk, settings, faces, start, end) for start, end in chunks]
+        futures = [pool.submit(draw, start, end) for start, end in chunks]
         try:
             for future in futures:
                 yield future.result()
@@ -124,13 +130,17 @@ def _draw_chunk(settings: SampleSettings, faces: Path, start: int, end: int) -> 
         image = render_face(draw_truth(settings.seed, index, settings), (settings.seed, index), settings.size)
         data = io.BytesIO()
         Image.fromarray(image).save(data, format="PNG")
-        path = faces / face_name(index, settings.count)
-        with suppress(OSError):
-            if path.read_bytes() == data.getvalue():
-                continue
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(data.getvalue())
+        put(faces / face_name(index, settings.count), data.getvalue())
     return end - start
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all, unless it holds these very bytes."""
+    with suppress(OSError):
+        if path.read_bytes() == data:
+            return
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def _tell(truth: Mapping[str, str], hidden: frozenset[str]) -> dict[str, str]:
@@ -138,12 +148,16 @@ def _tell(truth: Mapping[str, str], hidden: frozenset[str]) -> dict[str, str]:
 
 
 def _table(rows: Iterable[Mapping[str, str]], count: int) -> str:
+    named = ({"file": f"faces/{face_name(index, count)}", **row} for index, row in enumerate(rows))
+    return csv_text(("file", *sample_schema().names), named)
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
+    """A CSV of these columns."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    names = sample_schema().names
-    writer.writerow(["file", *names])
-    for index, row in enumerate(rows):
-        writer.writerow([f"faces/{face_name(index, count)}", *(row[name] for name in names)])
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue()
 
 

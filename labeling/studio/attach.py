@@ -106,7 +106,7 @@ class Attachment:
 
     def served(self) -> list[Project]:
         """The projects that are to be connected."""
-        return [one for one in projects_of(self._space, self._connection.server) if one.purpose != "quality"]
+        return [one for one in projects_of(self._space, self._connection.server) if one.purpose not in ("quality", "cleaning")]
 
     def sync(self, version: str | None, on_error: Callable[[StudioError], None] | None = None) -> None:
         """Connect projects that are new, and bring all to a version of the predictions (None: there are none yet).

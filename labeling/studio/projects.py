@@ -27,8 +27,8 @@ __all__ = [
 ]
 
 Layout: TypeAlias = Literal["single", "wall"]
-Purpose: TypeAlias = Literal["label", "review", "quality"]
-_LAYOUTS, _PURPOSES = ("single", "wall"), ("label", "review", "quality")
+Purpose: TypeAlias = Literal["label", "review", "quality", "cleaning"]
+_LAYOUTS, _PURPOSES = ("single", "wall"), ("label", "review", "quality", "cleaning")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from configs.errors import StudioError
 from labeling.answers import Answer, AnswerStore, Identity, instant, store_of
 from labeling.schema import Attribute
+from labeling.studio.attributes import attribute_of
 from labeling.studio.client import OVERLAP, StudioClient
 from labeling.studio.connection import Connection
 from labeling.studio.projects import Project, projects_of
@@ -111,7 +112,7 @@ def pull(
     with store.locked():
         for project in projects:
             try:
-                found = _read_project(client, project, schema[project.attribute], store, users, count, again)
+                found = _read_project(client, project, attribute_of(project, schema), store, users, count, again)
             except StudioError as error:
                 if not error.gone:
                     raise

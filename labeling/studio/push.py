@@ -268,9 +268,9 @@ def _open_project(
         except StudioError as error:
             page = f"{client.connection.url}/projects/{project.id}/settings/labeling"
             raise StudioError(f"{error} Its page: {page}") from error
-    kind = "" if purpose == "label" else f" {purpose}"
+    kind = "" if purpose in ("label", attribute.name) else f" {purpose}"
     title = f"SGA {attribute.name}{kind} · {layout} · {space.root.resolve().name}"[:TITLE].strip()
-    config = build_interface(attribute, layout, review=purpose == "review")
+    config = build_interface(attribute, layout, review=purpose in ("review", "cleaning"))
     interface = check_interface(config, attribute, layout)
     project = Project(server, client.create_project(title, config), attribute.name, layout, purpose)
     add_project(space, project)

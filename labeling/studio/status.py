@@ -39,7 +39,8 @@ class Chance:
 
 @dataclass(frozen=True)
 class Progress:
-    """One attribute. cells: how many of each source; labels: original and human ones by value; rounds: points of the learning
+    """One attribute. cells: how many of each source; labels: original and human ones by value; both without the faces that
+    cleaning left out; rounds: points of the learning
     curve, oldest first; chance: None without random picks; pace: None without lead times."""
 
     attribute: str
@@ -92,7 +93,7 @@ def read_status(space: Workspace, client: StudioClient | None = None, problem: s
 
 def _progress(table: LabelTable, name: str, answers: Sequence[Answer], rounds: Sequence[Round]) -> Progress:
     attribute = table.schema[name]
-    known = table.codes(name)[table.labelled(name)]
+    known = table.codes(name)[table.labelled(name) & table.kept()]
     return Progress(
         name,
         table.histogram(name).sources,

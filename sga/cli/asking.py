@@ -32,6 +32,7 @@ _GOES_WITH: Mapping[str, tuple[str, ...]] = {
     "truncation": ("gender", "like", "mix"),
     "strength": ("variations",),
     "to": (*_SEEDED, "id", "ids"),
+    "size": (*_SEEDED, "id", "ids"),
     "registry": ("id", "ids"),
     "min_distance": ("id", "ids"),
 }

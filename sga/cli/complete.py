@@ -33,6 +33,7 @@ def complete(
     typer.echo(format_histograms(place.table().histograms()))
     typer.echo(completion.held_out.markdown())
     typer.echo(completion.out_of_fold.markdown())
+    typer.echo(completion.precision.markdown())
     cells = ", ".join(f"{name} {count}" for name, count in completion.filled.items())
     typer.echo("Members' disagreement: " + ", ".join(f"{name} {value:.3f}" for name, value in completion.disagreement.items()))
     typer.echo(f"Cells filled: {cells}.")

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from configs.errors import InputError
+from configs.errors import ExhaustedError, InputError
 from sga.cli.asking import GenerateCommand, asked_mode, attribute_values
+from sga.cli.generate_cells import cell, cell_of, draw_sheet
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from sga.generation import FaceModel, Report
     from sga.generation.face_stream import FaceStream
     from sga.generation.sheet import Cell
@@ -47,6 +47,9 @@ def generate(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model folder, or a model by name. Without it: the one that ships.")] = None,
     engine: Annotated[str, typer.Option(help="onnxruntime, openvino, or auto: openvino where it is installed.")] = "auto",
+    size: Annotated[
+        int | None, typer.Option(metavar="PX", help="Edge of the pictures, 16 to 4096. Without it: as drawn.")
+    ] = None,
     sheet: Annotated[str | None, typer.Option(metavar="[FILE]", help="Draw a contact sheet too; alone: OUT/sheet.png.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace other pictures of the same names.")] = False,
     min_quality: Annotated[
@@ -106,12 +109,13 @@ def generate(
 
     place = _place(out, to, both=_is_given(ctx, "out"))
     loaded = FaceModel.load(model, engine)
+    _tell_filter(loaded, size)
     pairs = attribute_values(asked, where or [], attribute or [], loaded.spec, _options(ctx))
     if id_ is not None or ids is not None:
         from sga.cli.generate_ids import draw_ids
 
         cells, total = draw_ids(
-            loaded, id_, ids, gender, place, registry, min_distance, overwrite, 0 if sheet is None else MAX_CELLS
+            loaded, id_, ids, gender, place, registry, min_distance, overwrite, 0 if sheet is None else MAX_CELLS, size
         )
     elif again is not None:
         cells, total = [_again(loaded, again, out, overwrite)], 1
@@ -130,10 +134,11 @@ def generate(
             drawn = _mix(loaded, mix, gender, truncation, loop)
         else:
             drawn = _of_gender(loaded, str(gender), pairs, truncation, loop)
-        cells = _write(drawn, loop, place, overwrite, 0 if sheet is None else min(total, MAX_CELLS))
+        drawn = replace(drawn, faces=loaded.at_size(drawn.faces, size))
+        cells = _write(drawn, loop, place, overwrite, 0 if sheet is None else min(total, MAX_CELLS), loaded.size)
     if sheet is not None:
         beside = out / "sheet.png" if to is None else to.with_suffix(".sheet.png")
-        typer.echo(f"sheet: {_draw_sheet(cells, total, loaded.size, Path(sheet) if sheet else beside)}")
+        typer.echo(f"sheet: {draw_sheet(cells, total, loaded.size, Path(sheet) if sheet else beside)}")
 
 
 generate.command_class = GenerateCommand  # type: ignore[attr-defined]
@@ -197,11 +202,21 @@ def _again(model: FaceModel, picture: Path, out: Path, overwrite: bool) -> Cell:
     face = model.again(picture)
     path = out / f"{picture.stem}.png"
     same = face.png() == picture.read_bytes()
-    apart = 0 if same else int(abs(as_images([picture], model.size)[0].astype(int) - face.image).max())
+    apart = 0 if same else int(abs(as_images([picture], len(face.image))[0].astype(int) - face.image).max())
     face.save(path, overwrite=overwrite)
     found = "the same file bit for bit" if same else f"pixels within {apart} of 255" if apart else "the same pixels"
     typer.echo(f"{picture} again, {face.how.get('made', 'seed')}: {found}, in {path}")
-    return Cell(face.image, picture.stem[:16])
+    return Cell.of(face.image, model.size, picture.stem[:16])
+
+
+def _tell_filter(model: FaceModel, size: int | None) -> None:
+    """Check the size, and say once what a model without an upscaler does with it."""
+    from sga.generation.enlarge import check_size
+
+    if size is not None and check_size(size) > model.size and not model.enlarger.learned:
+        typer.echo(
+            f"The model {model.spec.name} has no upscaler: faces of {model.size} px are enlarged by Lanczos' filter.", err=True
+        )
 
 
 def file_name(gender: str, seed: int, index: int) -> str:
@@ -247,24 +262,46 @@ def _place(out: Path, to: Path | None, *, both: bool) -> Path:
     return to
 
 
-def _write(drawn: _Drawn, loop: _Loop, place: Path, overwrite: bool, cells: int) -> list[Cell]:
-    """Write each face that is not there yet as it is done. Returns what a sheet shows of the first faces, so many."""
+def _write(drawn: _Drawn, loop: _Loop, place: Path, overwrite: bool, cells: int, edge: int) -> list[Cell]:
+    """Write each face that is not there yet as it is done. Returns what a sheet shows of the first faces, so many; edge: of a
+    cell, px."""
     from sga.cli.progress import drawing
-    from sga.generation.sink import SUFFIXES, open_sink
+    from sga.generation.sink import open_sink
 
     faces, report = drawn.faces, loop.report
-    if loop.on_exhausted is Exhausted.ERROR and place.suffix.lower() not in SUFFIXES:
-        faces = faces.gathered()  # nothing is written before every face has passed
-    gaps = loop.on_exhausted is Exhausted.GAP
+    done = {"gaps": loop.on_exhausted is Exhausted.GAP, "best": loop.on_exhausted is Exhausted.BEST}
     shown: dict[int, Cell] = {}
-    with open_sink(place, faces.expected, overwrite=overwrite, gaps=gaps) as sink, drawing(loop.count, "accepted/s") as moved:
+    with (
+        _kept(faces, loop, place),
+        open_sink(place, faces.expected, overwrite=overwrite, **done) as sink,
+        drawing(loop.count, "accepted/s") as moved,
+    ):
         for face in faces.into(sink, drawn.name):
             moved(faces.there + report.faces, report.accepted / max(report.seconds, 1e-9))
             if face.index < cells:
-                shown[face.index] = _cell(face.image, face.index, face.quality, accepted=face.accepted)
-        first = [shown.get(index) or _cell_of(sink.read(drawn.name(index)), index) for index in range(cells)]
+                shown[face.index] = cell(face.image, edge, face.index, face.quality, accepted=face.accepted)
+        first = [shown.get(index) or cell_of(sink.read(drawn.name(index)), edge, index) for index in range(cells)]
     _tell(loop, faces.there, drawn.title, place)
     return first
+
+
+@contextmanager
+def _kept(faces: FaceStream, loop: _Loop, place: Path) -> Iterator[None]:
+    """A face that never passed ends the command; what was written before it stays, and is named."""
+    try:
+        yield
+    except ExhaustedError as error:
+        count = faces.there + loop.report.accepted
+        if not count:
+            raise
+        from sga.generation.sink import SUFFIXES
+
+        kept = f"{count} face{'' if count == 1 else 's'} done before it {'is' if count == 1 else 'are'} kept"
+        where = f"beside {place}, which is not whole yet" if place.suffix.lower() in SUFFIXES else f"in {place}"
+        raise ExhaustedError(
+            f"{error} {kept} {where}: the same command with --on-exhausted best or gap goes on with them, "
+            "for other options name another place or add --overwrite."
+        ) from error
 
 
 def _tell(loop: _Loop, there: int, title: str, place: Path) -> None:
@@ -274,38 +311,6 @@ def _tell(loop: _Loop, there: int, title: str, place: Path) -> None:
         missed = sorted(loop.report.exhausted)
         named = ", ".join(str(index) for index in missed[:20]) + (" …" if len(missed) > 20 else "")
         kept = loop.on_exhausted is Exhausted.BEST
-        fate = "written as their best attempts (accepted=false)" if kept else "left out"
-        typer.echo(f"{len(missed)} never passed the judge and are {fate}: {named}", err=True)
-
-
-def _cell(image: np.ndarray, index: int, quality: float | None, *, accepted: bool) -> Cell:
-    from sga.generation.sheet import Cell
-
-    return Cell(image, f"{index}  {quality or 0:.2f}{'' if accepted else ' best'}", accepted)
-
-
-def _cell_of(png: bytes | None, index: int) -> Cell:
-    """Of a face that an earlier run wrote."""
-    import io
-
-    import numpy as np
-    from PIL import Image
-
-    from sga.generation.sheet import Cell
-    from sga.generation.sink import read_back
-
-    if png is None:
-        return Cell(None, f"{index} gap", accepted=False)
-    text = read_back(png) or {}
-    with Image.open(io.BytesIO(png)) as picture:
-        image = np.asarray(picture.convert("RGB"))
-    return _cell(image, index, float(text.get("quality", 0)), accepted=text.get("accepted") != "false")
-
-
-def _draw_sheet(cells: Sequence[Cell], count: int, size: int, path: Path) -> Path:
-    from sga.generation.face import write_once
-    from sga.generation.sheet import contact_sheet
-
-    if count > len(cells):
-        typer.echo(f"The sheet shows the first {len(cells)} of {count} faces.", err=True)
-    return write_once(path, contact_sheet(cells, size), overwrite=True)
+        are, attempts = ("is", "its best attempt") if len(missed) == 1 else ("are", "their best attempts")
+        fate = f"written as {attempts} (accepted=false)" if kept else "left out"
+        typer.echo(f"{len(missed)} never passed the judge and {are} {fate}: {named}", err=True)

@@ -51,8 +51,20 @@ class LabelGroup(LazyGroup):
     }
 
 
+class CleanGroup(LazyGroup):
+    """Leave out duplicates and bad faces, and have people check that."""
+
+    table: ClassVar[Table] = {
+        "mark": ("sga.cli.clean", "mark", "Score all faces, mark the bad ones, draw sheets."),
+        "show": ("sga.cli.clean", "show", "Show how many are left out, and why."),
+        "keep": ("sga.cli.clean", "keep", "Put faces back for good."),
+        "push": ("sga.cli.clean", "push", "Send marked faces to Label Studio."),
+        "pull": ("sga.cli.clean", "pull", "Fetch what people said of them."),
+    }
+
+
 class ExploreGroup(LazyGroup):
-    """Draw pictures that show what the model does."""
+    """Draw pictures that show what the model does, and what it learns from."""
 
     table: ClassVar[Table] = {
         "styles": ("sga.cli.explore", "styles", "Draw one noise a row, one style a column, as woman and man."),
@@ -61,6 +73,17 @@ class ExploreGroup(LazyGroup):
         "between": ("sga.cli.explore", "between", "Draw the way from one face to another: strip, GIF, WebP, MP4."),
         "judged": ("sga.cli.explore", "judged", "Draw accepted faces beside rejected ones, and histograms of their scores."),
         "conditions": ("sga.cli.explore", "conditions", "Draw each hair colour in a column, and mark which the judge sees."),
+        "data": ("sga.cli.explore_data", "data", "Draw the faces and labels of a workspace: t-SNE, averages, counts, samples."),
+    }
+
+
+class UpscaleGroup(LazyGroup):
+    """Make faces larger: train the upscaler, measure it, use it."""
+
+    table: ClassVar[Table] = {
+        "train": ("sga.cli.upscale", "train", "Train the upscaler on the faces of a workspace."),
+        "measure": ("sga.cli.upscale", "measure", "Measure PSNR and SSIM against bicubic and Lanczos."),
+        "draw": ("sga.cli.upscale", "draw", "Enlarge pictures."),
     }
 
 
@@ -71,6 +94,7 @@ class RootGroup(LazyGroup):
         "generate": ("sga.cli.generate", "generate", "Draw faces of a gender, again until the judge is content."),
         "samples": ("sga.cli.samples", "samples", "Draw sample faces with known labels."),
         "ingest": ("sga.cli.ingest", "ingest", "Take faces and their partial labels into a workspace."),
+        "clean": CleanGroup,
         "label": LabelGroup,
         "complete": ("sga.cli.complete", "complete", "Train the ensemble and fill in missing labels."),
         "sfn": ("sga.cli.sfn", "sfn", "Train the style feature network."),
@@ -79,6 +103,7 @@ class RootGroup(LazyGroup):
         "evaluate": ("sga.cli.evaluate", "evaluate", "Measure how good the generated faces are."),
         "ladder": ("sga.cli.ladder", "ladder", "Compare recipes of the generator at equal time."),
         "explore": ExploreGroup,
+        "upscale": UpscaleGroup,
         "export": ("sga.cli.export", "export", "Write the model folder that drawing needs."),
         "serve": ("sga.cli.serve", "serve", "Avatars, faces and the page over HTTP."),
         "run": ("sga.cli.run", "run", "Run all stages from one YAML."),

@@ -22,6 +22,7 @@ __all__ = [
     "StopAfter",
     "WorkspaceOption",
     "duration",
+    "given",
     "show_settings",
     "stopping",
 ]
@@ -45,6 +46,15 @@ Overrides = Annotated[
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the settings and stop.")]
 """Use as `dry_run: DryRun = False`, then `if dry_run: return show_settings(settings)`."""
+
+
+def given(ctx: typer.Context, *names: str) -> str:
+    """The first of these parameters that was typed, as it is spelled (--min-face); "" for none."""
+    for name in names:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            return "--" + name.replace("_", "-")
+    return ""
 
 
 def duration(text: Any) -> float:

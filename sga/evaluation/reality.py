@@ -54,7 +54,7 @@ def group_rows(table: LabelTable, split: str, seed: int) -> dict[str, np.ndarray
     Raises:
         WorkspaceError: no face in the split test.
     """
-    held_out = ~training_rows(table)
+    held_out = table.in_split("test")
     if not held_out.any():
         raise WorkspaceError(
             "Expected faces in the split test, which no training sees, found none. Ingest more faces: a part of their groups "
@@ -62,7 +62,7 @@ def group_rows(table: LabelTable, split: str, seed: int) -> dict[str, np.ndarray
         )
     digest = hashlib.blake2b(f"real/{seed}".encode(), digest_size=16).digest()
     rng = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
-    rows = rng.permutation(np.flatnonzero(held_out) if split == "test" else np.arange(len(table)))
+    rows = rng.permutation(np.flatnonzero(held_out) if split == "test" else np.flatnonzero(table.kept()))
     gender = table.schema.with_role("gender")[0]
     codes = table.codes(gender.name)[rows]
     return {OVERALL: rows} | {value: rows[codes == code] for code, value in enumerate(gender.values)}
@@ -84,7 +84,7 @@ class Reality:
         self._folder, self._pixels, self._extractor, self._on_batch = folder, pixels, extractor, on_batch
         self._table = table
         self.training = np.flatnonzero(training_rows(table))
-        self.held_out = np.flatnonzero(~training_rows(table))
+        self.held_out = np.flatnonzero(table.in_split("test"))
         overall = rows[OVERALL]
         features = self._features(overall)
         place = np.full(len(table), -1)

@@ -165,7 +165,8 @@ def fit_levels(network: Classifier, pixels: np.ndarray, rows: np.ndarray, device
 
 def _examine(referee: Referee, table: LabelTable, pixels: np.ndarray, folder: Path) -> dict[str, dict[str, Skill]]:
     """Ask about every labelled face outside the split train; writes accuracy.md and accuracy.json too."""
-    rows = np.flatnonzero(~table.in_split("train") & np.any([table.labelled(name) for name in referee.known], axis=0))
+    labelled = np.any([table.labelled(name) for name in referee.known], axis=0)
+    rows = np.flatnonzero(labelled & table.kept() & ~table.in_split("train"))
     report = Table("The referee on labelled faces of the splits validation and test")
     skills: dict[str, dict[str, Skill]] = {}
     logits = np.zeros((len(rows), table.schema.logit_width), dtype=np.float32)

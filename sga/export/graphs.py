@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from labeling.schema import Schema
 if TYPE_CHECKING:
     from sga.export.weights import Storage
 
-__all__ = ["GeneratorGraph", "JudgeGraph", "export_generator", "export_judge"]
+__all__ = ["GeneratorGraph", "JudgeGraph", "export_generator", "export_graph", "export_judge"]
 
 OPSET = 18
 
@@ -74,7 +75,7 @@ def export_generator(path: Path, generator: nn.Module, noise_size: int, style_si
     inputs = {"noise": torch.zeros(2, noise_size), "gender": torch.zeros(2, dtype=torch.int64)}
     if style_size:
         inputs["style"] = torch.zeros(2, style_size)
-    _export(path, GeneratorGraph(generator), inputs, ["image"], storage)
+    export_graph(path, GeneratorGraph(generator), inputs, ["image"], storage)
 
 
 def export_judge(
@@ -82,10 +83,24 @@ def export_judge(
 ) -> None:
     """Write judge.onnx, or another judge of the same inputs and outputs."""
     inputs = {"image": torch.zeros(2, size, size, 3, dtype=torch.uint8)}
-    _export(path, JudgeGraph(network, schema, mirror=mirror), inputs, ["probabilities", "style", "quality"], storage)
+    export_graph(path, JudgeGraph(network, schema, mirror=mirror), inputs, ["probabilities", "style", "quality"], storage)
 
 
-def _export(path: Path, graph: nn.Module, inputs: dict[str, Tensor], outputs: list[str], storage: Storage) -> None:
+def export_graph(
+    path: Path,
+    graph: nn.Module,
+    inputs: dict[str, Tensor],
+    outputs: list[str],
+    storage: Storage,
+    dims: Mapping[str, Mapping[int, Any]] | None = None,
+) -> None:
+    """Write a graph as ONNX. inputs: examples by name, whose first dimension stands for any number; dims: further dimensions
+    (`torch.export.Dim`) of that kind, by input and place.
+
+    Raises:
+        MissingExtra: onnx or onnxscript is not installed.
+        InputError: the place cannot be written.
+    """
     try:
         import onnx
         import onnxscript  # noqa: F401  (what torch's exporter needs, and says unclearly)
@@ -104,7 +119,7 @@ def _export(path: Path, graph: nn.Module, inputs: dict[str, Tensor], outputs: li
             tuple(inputs.values()),
             input_names=list(inputs),
             output_names=outputs,
-            dynamic_shapes=tuple({0: rows} for _ in inputs),
+            dynamic_shapes=tuple({0: rows, **(dims or {}).get(name, {})} for name in inputs),
             opset_version=OPSET,
             dynamo=True,
             optimize=True,

@@ -22,10 +22,12 @@ from sga.export.card import model_card
 from sga.export.graphs import export_generator, export_judge
 from sga.export.provenance import generator_faces, provenance
 from sga.export.small_judge import SmallJudgeSettings
+from sga.generation.enlarge import Enlarger
 from sga.generation.face_model import FaceModel
-from sga.model_folder import OPTIONAL, REQUIRED, SMALL_JUDGE, ModelFolder, seal_model_folder
+from sga.model_folder import OPTIONAL, REQUIRED, SMALL_JUDGE, UPSCALER, ModelFolder, seal_model_folder
 from sga.tags import tag_vectors
 from sga.training.snapshot import load_generator
+from sga.upscale.place import MEASURED, upscale_folder
 
 __all__ = ["QUALITY_LABELS", "ExportSettings", "build_model_folder", "export", "files_beside"]
 
@@ -87,6 +89,7 @@ def export(workspace: Workspace, settings: ExportSettings, out: Path | None = No
     shutil.rmtree(building, ignore_errors=True)
     try:
         folder = build_model_folder(workspace, building, network, thresholds, settings, metrics)
+        _add_upscaler(workspace, building)
         _add_learners(building, settings, folder, progress=progress)
         _write_card(workspace, building, settings)
         for path in kept:
@@ -104,6 +107,13 @@ def export(workspace: Workspace, settings: ExportSettings, out: Path | None = No
     if target == own.resolve():  # elsewhere it is a copy: the workspace's own model is not done by it
         workspace.finish("model", folder.hash, settings.model_dump(mode="json"))
     return folder
+
+
+def _add_upscaler(workspace: Workspace, building: Path) -> None:
+    """The workspace's upscaler, where `sga upscale train` has made one; the folder is sealed anew with the card."""
+    trained = upscale_folder(workspace) / UPSCALER
+    if trained.is_file():
+        shutil.copyfile(trained, building / UPSCALER)
 
 
 def _add_learners(building: Path, settings: ExportSettings, folder: ModelFolder, *, progress: bool) -> None:
@@ -184,6 +194,7 @@ def build_model_folder(
         "model.json",
         "critic.npz",
         SMALL_JUDGE,
+        UPSCALER,
     ):  # a folder without model.json is refused: half an export is never taken for one
         (out / old).unlink(missing_ok=True)
     sizes = arguments["noise_size"], arguments["style_size"]
@@ -254,7 +265,13 @@ def _metrics(workspace: Workspace) -> dict[str, Any]:
         "judge_before_and_after": workspace.folder("quality") / "accuracy.json",
         "quality": workspace.folder("quality") / "calibration.json",
     }
-    return {name: _finite(read_json(path)) for name, path in files.items() if path.is_file()}
+    found = {name: _finite(read_json(path)) for name, path in files.items() if path.is_file()}
+    trained, measured = upscale_folder(workspace) / UPSCALER, upscale_folder(workspace) / MEASURED
+    if trained.is_file() and measured.is_file():
+        told = _finite(read_json(measured))
+        if told["upscaler"] == Enlarger(trained.read_bytes()).name:  # else it is of an earlier training
+            found["upscaler"] = told
+    return found
 
 
 def _finite(value: Any) -> Any:

@@ -60,8 +60,9 @@ def chosen_rows(workspace: Workspace, settings: GanSettings, folder: Path | None
 def provenance(workspace: Workspace) -> dict[str, Any]:
     """Labels, settings, dates and times of every stage, without what names the machine.
 
-    faces and labels: of the whole table; generator: the same of the faces that its adversarial training saw; stages: their
-    records, that of the generator with the hours that training took, where the run noted them.
+    faces and labels: of the whole table without the faces that cleaning left out (left_out, where there are any); generator:
+    the same of the faces that its adversarial training saw; stages: their records, that of the generator with the hours that
+    training took, where the run noted them.
     """
     stages = {stage: _without_folders(workspace.record(stage)) for stage in ("faces", "ensemble", "sfn", "gan", "quality")}
     for made in stages.values():
@@ -74,8 +75,10 @@ def provenance(workspace: Workspace) -> dict[str, Any]:
         logs = {"decoder": folder / "warm_start" / "stats.jsonl", "adversarial": folder / "stats.jsonl"}
         trained["hours"] = {name: hours for name, path in logs.items() if (hours := _hours(path)) is not None}
     table, met = workspace.table(), generator_faces(workspace)
+    kept = table.kept()
     return {
-        "faces": len(table),
+        "faces": int(kept.sum()),
+        **({} if kept.all() else {"left_out": int((~kept).sum())}),
         "labels": _labels(table),
         "generator": {"faces": len(met), "labels": _labels(met)},
         "stages": {name: made for name, made in stages.items() if made},
@@ -97,7 +100,7 @@ def _labels(table: LabelTable) -> dict[str, Any]:
     found = {}
     for histogram in table.histograms():
         attribute = table.schema[histogram.attribute]
-        codes = table.codes(attribute.name)[table.labelled(attribute.name)]
+        codes = table.codes(attribute.name)[table.labelled(attribute.name) & table.kept()]
         labelled = dict(zip(attribute.values, np.bincount(codes, minlength=attribute.size).tolist(), strict=True))
         found[attribute.name] = {"values": histogram.counts, "sources": histogram.sources, "labelled": labelled}
     return found

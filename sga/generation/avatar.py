@@ -18,10 +18,10 @@ from itertools import islice
 import numpy as np
 
 from configs.errors import InputError
-from sga.generation.conditions import draw, draw_attempts, own_gender, resolve
+from sga.generation.conditions import draw, draw_rows, own_gender, resolve
 from sga.generation.core import Core
 from sga.generation.criterion import Criterion
-from sga.generation.critic import quantise
+from sga.generation.critic import quantise_rows
 from sga.generation.face import Face
 from sga.generation.latents import Latents
 from sga.generation.rng import Position, id_subject
@@ -44,21 +44,26 @@ def id_digest(identity: str) -> str:
 class Avatars(Core):
     """What a model draws for IDs."""
 
-    def avatar(self, identity: str, gender: str | None = None, *, judged: bool = False) -> Face:
+    def avatar(self, identity: str, gender: str | None = None, *, judged: bool = False, size: int | None = None) -> Face:
         """The face of an ID: the same for ever, on every machine. Different IDs have different faces.
 
         identity: any non-empty text, compared as UTF-8 bytes; gender: None or "any" = the ID decides that too; judged: ask the
-        judge, who only reports. Without it `quality` is None and `probabilities` is empty.
+        judge, who only reports. Without it `quality` is None and `probabilities` is empty; size: edge of the picture in px,
+        16 … 4096, None = as drawn (see `resized`).
 
         Which attempt is taken is decided by the latent critic in integers (attempt 0 where the model has none).
 
         Raises:
-            InputError: an empty ID or an unknown gender.
+            InputError: an empty ID, an unknown gender or a size out of its range.
         """
-        return self.avatars([identity], gender, judged)[0]
+        return self.avatars([identity], gender, judged, size)[0]
 
     def avatars(
-        self, identities: Sequence[str], gender: str | Sequence[str | None] | None = None, judged: bool = False
+        self,
+        identities: Sequence[str],
+        gender: str | Sequence[str | None] | None = None,
+        judged: bool = False,
+        size: int | None = None,
     ) -> list[Face]:
         """As `avatar`, of many IDs: the same faces, several times faster than one by one, in the order of the IDs.
 
@@ -76,13 +81,19 @@ class Avatars(Core):
         for identity, one in asked:
             id_subject(identity)
             resolve(self.spec, one)
-        return list(self.stream_avatars(asked, judged=judged))
+        return list(self.stream_avatars(asked, judged=judged, size=size))
 
-    def stream_avatars(self, asked: Iterable[tuple[str, str | None]], *, judged: bool = False) -> Iterator[Face]:
+    def stream_avatars(
+        self, asked: Iterable[tuple[str, str | None]], *, judged: bool = False, size: int | None = None
+    ) -> Iterator[Face]:
         """As `avatars`, of (ID, gender) pairs, one face at a time and in order: memory does not grow with their number."""
+        self.size_notes(size)  # refused before anything is drawn
         pairs = iter(asked)
         while part := list(islice(pairs, self.rows)):
-            yield from self.draw_avatars([(*pair, self.avatar_attempt(*pair)) for pair in part], judged=judged)
+            drawn = [self._own(*pair) for pair in part]
+            chosen = [(*pair, attempt) for pair, (attempt, _) in zip(part, drawn, strict=True)]
+            faces = self._drawn(chosen, [latents for _, latents in drawn], judged, HOW)
+            yield from (self.resized(face, size) for face in faces)
 
     def draw_avatars(
         self, chosen: Sequence[tuple[str, str | None, int]], *, judged: bool = False, how: Mapping[str, str] = HOW
@@ -91,16 +102,20 @@ class Avatars(Core):
 
         judged: see `avatar`; how: what `how` of the faces says.
         """
-        if not chosen:
-            return []
+        return self._drawn(chosen, [self.avatar_latents(*one) for one in chosen], judged, how) if chosen else []
+
+    def _drawn(
+        self, chosen: Sequence[tuple[str, str | None, int]], latents: Sequence[Latents], judged: bool, how: Mapping[str, str]
+    ) -> list[Face]:
+        """As `draw_avatars`, of latents that are drawn already."""
         positions = [Position(id_subject(identity), 0, attempt) for identity, _, attempt in chosen]
-        latents = [self.avatar_latents(*one) for one in chosen]
         faces = self._faces(positions, latents, Criterion.of(self.spec) if judged else None)
         return [replace(face, identity=id_digest(one[0]), how=how) for face, one in zip(faces, chosen, strict=True)]
 
     def avatar_latents(self, identity: str, gender: str | None = None, attempt: int | None = None) -> Latents:
         """What the generator reads for an ID, equal bit for bit everywhere. attempt: None = the ID's own."""
-        attempt = self.avatar_attempt(identity, gender) if attempt is None else attempt
+        if attempt is None:
+            return self._own(identity, gender)[1]
         return draw(self._prior, resolve(self.spec, gender), Position(id_subject(identity), 0, attempt))
 
     def avatar_gender(self, identity: str, gender: str | None = None) -> int:
@@ -109,16 +124,30 @@ class Avatars(Core):
 
     def avatar_attempt(self, identity: str, gender: str | None = None) -> int:
         """The attempt an ID takes: the highest integer score among the first `avatar_attempts`, the earliest of equals."""
-        return self.avatar_order(identity, gender)[0]
+        return self._own(identity, gender)[0]
 
     def avatar_order(self, identity: str, gender: str | None = None) -> list[int]:
         """An ID's attempts, the best first: by falling integer score of the critic, the earlier of equals first.
 
         Where the model has no critic, they are in the order of their numbers.
         """
-        subject, conditions = id_subject(identity), resolve(self.spec, gender)
-        attempts = range(self.spec.avatar_attempts)
         if self._critic is None:
-            return list(attempts)
-        latents = draw_attempts(self._prior, conditions, Position(subject, 0, 0), attempts)
-        return np.argsort(-self._critic(quantise(latents, self.spec.gender.size)), kind="stable").tolist()
+            id_subject(identity), resolve(self.spec, gender)
+            return list(range(self.spec.avatar_attempts))
+        scores, _ = self._scored(identity, gender)
+        return np.argsort(-scores, kind="stable").tolist()
+
+    def _own(self, identity: str, gender: str | None) -> tuple[int, Latents]:
+        """An ID's own attempt, and its latents."""
+        if self._critic is None:
+            return 0, self.avatar_latents(identity, gender, 0)
+        scores, (noise, code, style) = self._scored(identity, gender)
+        best = int(scores.argmax())  # the earliest of equals
+        return best, Latents(noise[best].copy(), code, style[best].copy())
+
+    def _scored(self, identity: str, gender: str | None) -> tuple[np.ndarray, tuple[np.ndarray, int, np.ndarray]]:
+        """(n,) int64 scores of an ID's attempts, and what was scored, as `draw_rows` gives it."""
+        assert self._critic is not None
+        start, attempts = Position(id_subject(identity), 0, 0), range(self.spec.avatar_attempts)
+        rows = draw_rows(self._prior, resolve(self.spec, gender), start, attempts)
+        return self._critic(quantise_rows(*rows, self.spec.gender.size)), rows

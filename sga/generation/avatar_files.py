@@ -40,13 +40,17 @@ class Drawn:
 
 
 def draw_avatars(
-    model: FaceModel, asked: Iterable[tuple[str, str | None]], sink: Sink, registry: AvatarRegistry | None = None
+    model: FaceModel,
+    asked: Iterable[tuple[str, str | None]],
+    sink: Sink,
+    registry: AvatarRegistry | None = None,
+    size: int | None = None,
 ) -> Iterator[Drawn]:
     """Draw (ID, gender) pairs, write what the open sink lacks, and hand each on in their order; memory does not grow with them,
-    but for a registry's fingerprints. Each pair must come once."""
+    but for a registry's fingerprints. Each pair must come once. size: edge of the pictures, px; None = as drawn."""
     pairs = iter(asked)
-    size, how = (model.rows, HOW) if registry is None else (registry.batch, registry.how)
-    while part := list(islice(pairs, size)):
+    rows, how = (model.rows, HOW) if registry is None else (registry.batch, registry.how)
+    while part := list(islice(pairs, rows)):
         faces: dict[int, Face] = {}
         if registry is None:
             chosen = [(*pair, model.avatar_attempt(*pair)) for pair in part]
@@ -59,6 +63,7 @@ def draw_avatars(
         undrawn = [row for row in missing if row not in faces]
         faces |= zip(undrawn, model.draw_avatars([chosen[row] for row in undrawn], how=how), strict=True)
         for row in missing:
+            faces[row] = model.resized(faces[row], size)
             sink.write(faces[row], names[row])
         for row, one in enumerate(chosen):
             latents = model.avatar_latents(*one)

@@ -9,10 +9,21 @@ import numpy as np
 
 from configs.errors import InputError, ModelError
 from sga.generation.latents import Latents
-from sga.generation.rng import Position, below, truncated_normals
+from sga.generation.rng import Position, below, each_below, truncated_normals
 from sga.model_folder import ModelSpec
 
-__all__ = ["ANY", "Conditions", "Latents", "StylePrior", "draw", "draw_attempts", "own_gender", "resolve", "scaled"]
+__all__ = [
+    "ANY",
+    "Conditions",
+    "Latents",
+    "StylePrior",
+    "draw",
+    "draw_attempts",
+    "draw_rows",
+    "own_gender",
+    "resolve",
+    "scaled",
+]
 
 ANY = "any"
 """Asked for as a gender: each face draws its own."""
@@ -117,7 +128,7 @@ class StylePrior:
         size = self.spec.style_size
         if not self.empirical:
             return scaled(truncated_normals("style", positions, size), truncation)
-        style = self.style[rows[[below("row", position, len(rows)) for position in positions]]]
+        style = self.style[rows[each_below("row", positions, len(rows))]]
         if self.spec.style_jitter == 0:
             return style
         # One product and one sum, rounded each: IEEE 754 leaves no freedom in them.
@@ -137,11 +148,19 @@ def draw(prior: StylePrior, conditions: Conditions, position: Position) -> Laten
 
 def draw_attempts(prior: StylePrior, conditions: Conditions, position: Position, attempts: Sequence[int]) -> list[Latents]:
     """`draw` for several attempts of one face, whatever the attempt in `position`; several times faster than one by one."""
+    noise, gender, style = draw_rows(prior, conditions, position, attempts)
+    return [Latents(one, gender, other) for one, other in zip(noise, style, strict=True)]
+
+
+def draw_rows(
+    prior: StylePrior, conditions: Conditions, position: Position, attempts: Sequence[int]
+) -> tuple[np.ndarray, int, np.ndarray]:
+    """As `draw_attempts`, in arrays: noise (n, noise_size) float32, the gender's code, style (n, style_size) float32."""
     gender = own_gender(prior.spec, conditions, position)
     positions = [Position(position.subject, position.index, attempt) for attempt in attempts]
     style = prior.draw(positions, prior.rows(gender, conditions.where), conditions.truncation)
     noise = scaled(truncated_normals("noise", positions, prior.spec.noise_size), conditions.truncation)
-    return [Latents(one, gender, other) for one, other in zip(noise, style, strict=True)]
+    return noise, gender, style
 
 
 def own_gender(spec: ModelSpec, conditions: Conditions, position: Position) -> int:

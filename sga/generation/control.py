@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from configs.errors import InputError
+from configs.errors import ExhaustedError, InputError
 from sga.generation.conditions import draw, resolve, scaled
 from sga.generation.core import Core, Loop
 from sga.generation.criterion import Criterion
@@ -18,7 +18,7 @@ from sga.generation.face_stream import FaceStream
 from sga.generation.latents import Latents
 from sga.generation.metadata import Metadata, read_metadata
 from sga.generation.rng import Position, truncated_normal
-from sga.generation.until_good import OnExhausted, Report
+from sga.generation.until_good import OnExhausted, Outcome, Report
 
 __all__ = ["DEFAULT_STRENGTH", "Control"]
 
@@ -87,8 +87,8 @@ class Control(Core):
     ) -> FaceStream:
         """A face of two pictures; `how["made"]` of the face tells which of the two ways was taken.
 
-        "mix": both are PNGs of this model. Style and gender of the first, noise of the second: one face, nothing is left to
-        chance, and the judge only reports. count, seed, max_attempts and truncation have no meaning then.
+        "mix": both are PNGs of this model. Style and gender of the first, noise of the second: one face and one attempt,
+        nothing is left to chance. count, seed, max_attempts and truncation have no meaning then.
         "blend": one of them is not. The styles of both, half and half, and noise from the seed, drawn until the judge agrees;
         the gender is that of the first. Tags are blended by averaging the judge's probabilities of them.
 
@@ -97,6 +97,7 @@ class Control(Core):
         Raises:
             InputError: no picture, a generator without style, more than one face of two PNGs of this model, or what `generate`
                 refuses.
+            ExhaustedError: while iterating; see `generate`.
         """
         loop = self._loop(count, seed, max_attempts, on_exhausted, report)
         criterion = Criterion.of(self.spec, min_quality)
@@ -116,10 +117,21 @@ class Control(Core):
         latents = Latents(second.latents.noise, first.gender if code is None else code, first.latents.style)
         how = {"made": "mix", "style_of": first.digest, "noise_of": second.digest}
         face = replace(self._faces([Position("mix", 0, 0)], [latents], criterion)[0], how=how)
-        if report is not None:
-            report.faces, report.attempts, report.accepted = 1, 1, int(face.accepted)
-            report.exhausted = [] if face.accepted else [0]
-        return FaceStream.of(face)
+
+        def end(face: Face, left_out: Callable[[int], None]) -> Iterator[Face]:
+            if report is not None:
+                report.add(Outcome(0, face, 1))
+            if face.accepted or on_exhausted == "best":
+                yield face
+            elif on_exhausted == "gap":
+                left_out(0)
+            else:
+                raise ExhaustedError(
+                    f"Expected the mix of {first.digest} and {second.digest} to pass the judge, "
+                    f"found {criterion.found(face)}. Name other pictures, or take --on-exhausted best."
+                )
+
+        return FaceStream.of(face, end)
 
     def variations(
         self,
@@ -161,8 +173,9 @@ class Control(Core):
         return self._until_good(loop, sample, criterion, how)
 
     def again(self, picture: str | Path) -> Face:
-        """The face of a PNG, drawn again from its metadata: the same file bit for bit on the same machine and engine, pixels
-        within 2/255 elsewhere. The judge is not asked: the verdict is the one in the PNG.
+        """The face of a PNG, drawn again from its metadata, at its size: the same file bit for bit on the same machine and
+        engine, pixels within 2/255 elsewhere; a larger one as the upscaler of this folder makes it. The judge is not asked: the
+        verdict is the one in the PNG.
 
         Raises:
             InputError: a picture that sga did not write, or of an old format that holds too little.
@@ -176,7 +189,9 @@ class Control(Core):
         face = self._faces([Position("again", index, metadata.number("attempt"))], [latents])[0]
         failed = tuple(text.get("failed", "").split()) or (("unknown",) if text.get("accepted") == "false" else ())
         quality = float(text["quality"]) if "quality" in text else None
-        return replace(face, seed=seed, identity=text.get("avatar"), how=metadata.how, quality=quality, failed=failed)
+        how = {key: value for key, value in metadata.how.items() if key not in ("size", "upscaler")}
+        face = replace(face, seed=seed, identity=text.get("avatar"), how=how, quality=quality, failed=failed)
+        return self.resized(face, metadata.number("size") if "size" in text else None)
 
     # -- parts -------------------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from sga.generation.conditions import StylePrior, draw, resolve
 from sga.generation.criterion import Criterion
 from sga.generation.critic import LatentCritic
 from sga.generation.engines import AUTO, choose_engine
+from sga.generation.enlarge import Enlarger, check_size
 from sga.generation.face import Face, Origin, Verdict
 from sga.generation.face_stream import FaceStream
 from sga.generation.latents import Latents
@@ -22,7 +23,7 @@ from sga.generation.pictures import as_images
 from sga.generation.rng import Position, seed_subject
 from sga.generation.sessions import Network
 from sga.generation.until_good import OnExhausted, Report, until_good
-from sga.model_folder import ModelFolder, ModelSpec, read_arrays
+from sga.model_folder import UPSCALER, ModelFolder, ModelSpec, read_arrays
 
 __all__ = ["Core", "Loop", "read_verdict"]
 
@@ -87,6 +88,8 @@ class Core:
         if "critic.npz" in content:
             inputs = spec.noise_size + spec.style_size + spec.gender.size
             self._critic = LatentCritic(read_arrays(content["critic.npz"], "critic.npz"), inputs)
+        self.enlarger = Enlarger(content.get(UPSCALER), threads)
+        """Makes faces larger than they are drawn, by the folder's upscaler where it has one."""
         licence = spec.licence or f"See card.md of the model {spec.name}."
         self._origin = Origin(folder.hash, spec.algorithm, licence, spec.name, folder.drawing_hash)
 
@@ -152,6 +155,39 @@ class Core:
             InputError: another shape or dtype, or a file that is no picture.
         """
         return read_verdict(self.spec, self._judge(image=as_images(images, self.size)))
+
+    def resized(self, face: Face, size: int | None) -> Face:
+        """The face at an edge of `size` px, 16 … 4096; None or its own size = the face as it is.
+
+        A larger one is made by the model's upscaler, up to four times its edge, and brought to the very size by Lanczos'
+        filter, which does all of it where the model has no upscaler; so is a smaller one. `how` of the face tells size and
+        upscaler, and `again` draws it at that size; its latents and its verdict stay as they are.
+
+        Raises:
+            InputError: a size out of its range, or a face that is no longer as it was drawn.
+            ModelError: upscaler.onnx is none.
+        """
+        if size is None or check_size(size) == len(face.image):
+            return face
+        if len(face.image) != self.size:
+            raise InputError(f"Expected a face of {self.size} px, as drawn, found one of {len(face.image)} px. Draw it anew.")
+        return replace(face, image=self.enlarger.to_size(face.image, size), how={**face.how, **self.size_notes(size)})
+
+    def at_size(self, faces: FaceStream, size: int | None) -> FaceStream:
+        """The faces of a stream, each `resized` as it is done.
+
+        Raises:
+            InputError: a size out of its range.
+        """
+        if size is None or check_size(size) == self.size:
+            return faces
+        return faces.changed(lambda face: self.resized(face, size), self.size_notes(size))
+
+    def size_notes(self, size: int | None) -> dict[str, str]:
+        """What faces of a size say of it, nothing of the model's own."""
+        if size is None or check_size(size) == self.size:
+            return {}
+        return {"size": str(size), **({"upscaler": self.enlarger.name} if size > self.size else {})}
 
     def _loop(self, count: int, seed: int, max_attempts: int | None, on_exhausted: OnExhausted, report: Report | None) -> Loop:
         attempts = self.spec.defaults.max_attempts if max_attempts is None else max_attempts

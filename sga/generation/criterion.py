@@ -56,9 +56,9 @@ class Criterion:
             failed.append(self.spec.quality.name)
         return tuple(failed)
 
-    def explain(self, face: Face) -> str:
-        """What a face was asked to be and is not, and which option helps: the ends of two sentences."""
-        found, ways, asked = [], ["raise --max-attempts"], self.spec.gender.code(face.gender)
+    def found(self, face: Face) -> str:
+        """What a face was asked to be and is not: the end of a sentence."""
+        found, asked = [], self.spec.gender.code(face.gender)
         for name in face.failed:
             if name == self.spec.gender.name:
                 chance, least = face.probabilities[name][asked], self.spec.thresholds.gender
@@ -68,13 +68,18 @@ class Criterion:
             else:
                 values = self.spec.attributes[name].values
                 found.append(f"{name} {values[_most_probable(face.probabilities[name])]} (asked: {values[self.where[name]]})")
+        return ", ".join(found)
+
+    def explain(self, face: Face) -> str:
+        """What a face was asked to be and is not, and which option helps: the ends of two sentences."""
+        ways = ["raise --max-attempts"]
         if self.spec.quality.name in face.failed:
             ways.append("lower --min-quality")
         if set(face.failed) & set(self.where):
             ways.append("leave out a --where")
         ways.append("take --on-exhausted best")
         advice = f"{', '.join(ways[:-1])} or {ways[-1]}."
-        return f"in its best attempt {', '.join(found)}. {advice[0].upper()}{advice[1:]}"
+        return f"in its best attempt {self.found(face)}. {advice[0].upper()}{advice[1:]}"
 
 
 def _most_probable(probability: np.ndarray) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from configs.errors import ModelError
 from sga.generation.conditions import Latents
 
-__all__ = ["INPUT_SCALE", "LatentCritic", "quantise"]
+__all__ = ["INPUT_SCALE", "LatentCritic", "quantise", "quantise_rows"]
 
 INPUT_SCALE = 127
 _INPUT_LIMIT = 1023  # a standardised style may leave [-1, 1]; eight times that is far
@@ -24,14 +24,25 @@ _FEW = 16
 
 
 def quantise(latents: Sequence[Latents], genders: int) -> np.ndarray:
+    """(n, noise_size + style_size + genders) int64 of n latents: see `quantise_rows`."""
+    noise, style = np.stack([one.noise for one in latents]), np.stack([one.style for one in latents])
+    return quantise_rows(noise, [one.gender for one in latents], style, genders)
+
+
+def quantise_rows(noise: np.ndarray, gender: int | Sequence[int], style: np.ndarray, genders: int) -> np.ndarray:
     """(n, noise_size + style_size + genders) int64: latents times 127, rounded half to even, and the gender one-hot times 127.
+
+    noise: (n, noise_size) float32; gender: the code of all rows, or of each; style: (n, style_size) float32.
 
     float32 times 127 is exact in float64, and so is rounding it: no machine can differ.
     """
-    floats = np.stack([np.concatenate([one.noise, one.style]) for one in latents]).astype(np.float64)
-    values = np.rint(floats * INPUT_SCALE).clip(-_INPUT_LIMIT, _INPUT_LIMIT).astype(np.int64)
-    gender = np.eye(genders, dtype=np.int64)[[one.gender for one in latents]] * INPUT_SCALE
-    return np.concatenate([values, gender], axis=1)
+    ends = noise.shape[1], noise.shape[1] + style.shape[1]
+    values = np.zeros((len(noise), ends[1] + genders))
+    values[:, : ends[0]] = noise
+    values[:, ends[0] : ends[1]] = style
+    values[np.arange(len(noise)), ends[1] + np.asarray(gender)] = 1
+    values *= INPUT_SCALE
+    return np.rint(values, out=values).clip(-_INPUT_LIMIT, _INPUT_LIMIT, out=values).astype(np.int64)
 
 
 class LatentCritic:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin
 
 from configs.errors import InputError
 from configs.files import atomic_path
 from sga.generation.latents import Latents
+from sga.generation.png import encode_png
 
 __all__ = ["Face", "Origin", "Verdict", "write_once"]
 
@@ -117,17 +114,7 @@ class Face:
 
     def png(self) -> bytes:
         """The face as PNG with `metadata`: the same bytes each time, no date in them."""
-        text = PngImagePlugin.PngInfo()
-        for key, value in self.metadata().items():
-            if value.isascii():
-                text.add_text(key, value)
-            else:
-                text.add_itxt(key, value)
-        buffer = io.BytesIO()
-        # Rows of a drawn face hardly repeat: without the search for repeats it takes half the time at the same size.
-        how: dict[str, Any] = {"compress_level": 1, "compress_type": zlib.Z_HUFFMAN_ONLY}
-        Image.fromarray(self.image).save(buffer, format="PNG", pnginfo=text, **how)
-        return buffer.getvalue()
+        return encode_png(self.image, self.metadata())
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the PNG, whole or not at all.

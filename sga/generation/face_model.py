@@ -23,7 +23,7 @@ class FaceModel(Avatars, Control):
     """Draws and judges faces with the networks of one model folder.
 
     By seed: `generate`, `stream`. By ID: `avatar`, `avatars`, `stream_avatars`. From pictures: `like`, `mix`, `variations`,
-    `again`. Parts: `draw`, `render`, `judge`.
+    `again`. Parts: `draw`, `render`, `judge`. At another size: `resized`, `at_size`.
 
     >>> model = FaceModel.load()
     >>> faces = model.generate(gender="female", count=16, seed=7)
@@ -56,6 +56,7 @@ class FaceModel(Avatars, Control):
         where: Mapping[str, str] | None = None,
         report: Report | None = None,
         truncation: float = 1.0,
+        size: int | None = None,
     ) -> list[Face]:
         """`count` faces, each drawn again until the judge agrees on gender, attributes and quality; sorted by index.
 
@@ -70,6 +71,7 @@ class FaceModel(Avatars, Control):
             style_prior is "empirical", styles come from real faces that have them; else it takes more attempts.
         report: filled in with what was done, where given.
         truncation: in [0, 1], what the noise and the jitter of the style are multiplied by: less varied, more typical faces.
+        size: edge of the pictures in px, 16 … 4096; None = as drawn. See `resized`.
 
         The judge sees pixels, and these differ by up to 2/255 between machines: a face whose score is very close to a threshold
         may take another attempt elsewhere (`attempt` tells which). `avatar` rules that out.
@@ -78,7 +80,7 @@ class FaceModel(Avatars, Control):
             InputError: a count below 1, an unknown gender, attribute, value or level, or a number out of its range.
             ExhaustedError: see on_exhausted.
         """
-        faces = self.stream(gender, count, seed, min_quality, max_attempts, on_exhausted, where, report, truncation)
+        faces = self.stream(gender, count, seed, min_quality, max_attempts, on_exhausted, where, report, truncation, size)
         return sorted(faces, key=lambda face: face.index)
 
     def stream(
@@ -92,6 +94,7 @@ class FaceModel(Avatars, Control):
         where: Mapping[str, str] | None = None,
         report: Report | None = None,
         truncation: float = 1.0,
+        size: int | None = None,
     ) -> FaceStream:
         """As `generate`, one face at a time as they are done: memory does not grow with `count`. Arguments are checked now.
 
@@ -107,4 +110,6 @@ class FaceModel(Avatars, Control):
             how["where"] = " ".join(f"{name}={value}" for name, value in where.items())
         if truncation != 1:
             how["truncation"] = str(conditions.truncation)
-        return self._until_good(loop, lambda position: draw(self._prior, conditions, position), criterion, how)
+        return self.at_size(
+            self._until_good(loop, lambda position: draw(self._prior, conditions, position), criterion, how), size
+        )

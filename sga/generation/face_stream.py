@@ -29,11 +29,11 @@ class FaceStream(Iterator[Face]):
         self._faces: Iterator[Face] | None = None
 
     @classmethod
-    def of(cls, face: Face) -> Self:
-        """The stream of a face that is drawn already."""
+    def of(cls, face: Face, end: Callable[[Face, Callable[[int], None]], Iterator[Face]]) -> Self:
+        """The stream of a face that is drawn already. end: yields it, or tells of its index that it is left out."""
         metadata = face.metadata()
         expected = {key: metadata[key] for key in ("model", "algorithm", "gender", *face.how)}
-        return cls(lambda skip, _: (one for one in [face] if not skip(one.index)), expected)
+        return cls(lambda skip, left_out: iter(()) if skip(face.index) else end(face, left_out), expected)
 
     def __iter__(self) -> Self:
         return self
@@ -51,10 +51,9 @@ class FaceStream(Iterator[Face]):
         """
         return next(self._draw(lambda one: one != index, lambda _: None))
 
-    def gathered(self) -> FaceStream:
-        """The same faces, all of them drawn before the first is handed on."""
-        faces = list(self)
-        return FaceStream(lambda skip, _: (face for face in faces if not skip(face.index)), self.expected)
+    def changed(self, change: Callable[[Face], Face], expected: Mapping[str, str]) -> FaceStream:
+        """The same faces, each changed as it is done. expected: metadata that all of them carry from then on, too."""
+        return FaceStream(lambda skip, left_out: map(change, self._draw(skip, left_out)), {**self.expected, **expected})
 
     def into(self, sink: Sink, name: Callable[[int], str]) -> Iterator[Face]:
         """Draw the faces that an open sink lacks, write each, and hand it on. name: of the face of an index.

@@ -20,6 +20,7 @@ __all__ = ["HOW", "Metadata", "read_metadata"]
 HOW = (
     *("made", "asked", "criterion", "registry", "where", "truncation", "like"),
     *("style_of", "noise_of", "blend_of", "variation_of", "strength"),
+    *("size", "upscaler"),
 )
 """Keys of a face's `how`."""
 

@@ -6,13 +6,14 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from configs.errors import InputError
 
-__all__ = ["as_images", "open_picture"]
+__all__ = ["as_images", "open_picture", "read_rgb"]
 
 
 def as_images(pictures: np.ndarray | Iterable[str | Path | np.ndarray], size: int) -> np.ndarray:
@@ -40,12 +41,13 @@ def as_images(pictures: np.ndarray | Iterable[str | Path | np.ndarray], size: in
 
 
 @contextmanager
-def open_picture(path: str | Path) -> Iterator[Image.Image]:
-    """A picture file, opened and decoded.
+def open_picture(path: str | Path | IO[bytes], name: str | None = None) -> Iterator[Image.Image]:
+    """A picture file, opened and decoded. name: what errors call it; None = its path.
 
     Raises:
         InputError: it is missing, damaged or too large.
     """
+    name = str(path) if name is None else name
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -53,13 +55,23 @@ def open_picture(path: str | Path) -> Iterator[Image.Image]:
                 opened.load()
                 yield opened
     except FileNotFoundError as error:
-        raise InputError(f"Expected a picture at {path}, found no such file. Check the path.") from error
+        raise InputError(f"Expected a picture at {name}, found no such file. Check the path.") from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"Expected a picture at {name}, found no known format. Leave it out or name another.") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"Expected a picture of a face at {path}, found: {error}. Leave it out or name another.") from error
+        raise InputError(f"Expected a picture of a face at {name}, found: {error}. Leave it out or name another.") from error
+
+
+def read_rgb(path: str | Path | IO[bytes], name: str | None = None) -> np.ndarray:
+    """(h, w, 3) uint8 of a picture file, turned upright and put onto white where transparent. name: what errors call it.
+
+    Raises:
+        InputError: it is missing, damaged or too large.
+    """
+    with open_picture(path, name) as opened:
+        picture = ImageOps.exif_transpose(opened).convert("RGBA")
+    return np.asarray(Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB"))
 
 
 def _open(path: Path, size: int) -> np.ndarray:
-    with open_picture(path) as opened:
-        picture = ImageOps.exif_transpose(opened).convert("RGBA")
-    flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    return np.asarray(ImageOps.fit(flat, (size, size), Image.Resampling.LANCZOS))
+    return np.asarray(ImageOps.fit(Image.fromarray(read_rgb(path)), (size, size), Image.Resampling.LANCZOS))

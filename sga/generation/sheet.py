@@ -6,9 +6,12 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from sga.generation.enlarge import resample
 
 __all__ = ["MAX_CELLS", "Cell", "contact_sheet"]
 
@@ -24,6 +27,11 @@ class Cell:
     image: np.ndarray | None
     caption: str
     accepted: bool = True
+
+    @classmethod
+    def of(cls, image: np.ndarray, edge: int, caption: str, accepted: bool = True) -> Self:
+        """A cell of a picture of any size, kept at the edge of the cell: large ones would fill the memory."""
+        return cls(resample(image, edge, edge), caption, accepted)
 
 
 def contact_sheet(cells: Sequence[Cell], size: int) -> bytes:

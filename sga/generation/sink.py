@@ -24,12 +24,12 @@ from typing import Protocol, Self
 from configs.errors import InputError
 from configs.files import explain_os_error
 from sga.generation.face import Face, write_once
+from sga.generation.png import SIGNATURE
 
-__all__ = ["SUFFIXES", "FolderSink", "Sink", "mismatch", "open_sink", "read_back"]
+__all__ = ["SUFFIXES", "FolderSink", "Sink", "check_left_out", "mismatch", "open_sink", "passed", "read_back"]
 
 SUFFIXES = (".tar", ".parquet")
 """Files that hold many faces."""
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class Sink(Protocol):
@@ -50,7 +50,11 @@ class Sink(Protocol):
         """Write a face. name: plain, ending in .png, the only one of that name in a run."""
 
     def leave_out(self, name: str) -> None:
-        """There will be no face of this name: it never passed the judge."""
+        """There will be no face of this name: it never passed the judge.
+
+        Raises:
+            InputError: an earlier run has written its best attempt, and nothing may be overwritten.
+        """
 
     def read(self, name: str) -> bytes | None:
         """The PNG of a face that is there, None where none is."""
@@ -60,11 +64,14 @@ class Sink(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
 
-def open_sink(place: str | Path, expected: Mapping[str, str], *, overwrite: bool = False, gaps: bool = True) -> Sink:
+def open_sink(
+    place: str | Path, expected: Mapping[str, str], *, overwrite: bool = False, gaps: bool = True, best: bool = True
+) -> Sink:
     """A sink of faces that all carry `expected` among their metadata.
 
     place: a file ending in .tar or .parquet, else a folder; overwrite: replace pictures, or a file, of another run; gaps: faces
-    that an earlier run left out are done, False = they are to be drawn.
+    that an earlier run left out are done, False = they are to be drawn; best: so are faces that never passed the judge and that
+    an earlier run wrote as their best attempts.
 
     Raises:
         InputError: the place is taken by something else.
@@ -72,27 +79,30 @@ def open_sink(place: str | Path, expected: Mapping[str, str], *, overwrite: bool
     """
     from sga.generation.sink_beside import BesideSink
 
-    return BesideSink(_sink(Path(place), expected, overwrite=overwrite, gaps=gaps))
+    return BesideSink(_sink(Path(place), expected, overwrite=overwrite, gaps=gaps, best=best))
 
 
-def _sink(path: Path, expected: Mapping[str, str], *, overwrite: bool, gaps: bool) -> Sink:
+def _sink(path: Path, expected: Mapping[str, str], **how: bool) -> Sink:
     if path.suffix.lower() not in SUFFIXES:
-        return FolderSink(path, expected, overwrite=overwrite, gaps=gaps)
+        return FolderSink(path, expected, **how)
     if path.suffix.lower() == ".tar":
         from sga.generation.sink_archive import TarSink
 
-        return TarSink(path, expected, overwrite=overwrite, gaps=gaps)
+        return TarSink(path, expected, **how)
     from sga.generation.sink_parquet import ParquetSink
 
-    return ParquetSink(path, expected, overwrite=overwrite, gaps=gaps)
+    return ParquetSink(path, expected, **how)
 
 
 class FolderSink:
     """One PNG a face, whole or absent, in a folder that may hold other files."""
 
-    def __init__(self, folder: Path, expected: Mapping[str, str], *, overwrite: bool = False, gaps: bool = True) -> None:
+    def __init__(
+        self, folder: Path, expected: Mapping[str, str], *, overwrite: bool = False, gaps: bool = True, best: bool = True
+    ) -> None:
         self.folder = folder
         self.gaps = gaps
+        self.best = best
         self.expected = dict(expected)
         self.overwrite = overwrite
         digest = hashlib.blake2b(json.dumps(self.expected, sort_keys=True).encode(), digest_size=8).hexdigest()
@@ -115,7 +125,7 @@ class FolderSink:
             raise InputError(
                 f"Expected no other picture at {path}, found one{found}. Name another with --out, or add --overwrite."
             )
-        return not found
+        return not found and (self.best or passed(metadata))
 
     def write(self, face: Face, name: str) -> None:
         """See `Sink`."""
@@ -123,6 +133,10 @@ class FolderSink:
 
     def leave_out(self, name: str) -> None:
         """See `Sink`."""
+        path = self.folder / name
+        if path.exists():
+            check_left_out(path, name, overwrite=self.overwrite)
+            path.unlink()
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._left_out_file.open("a", encoding="utf-8") as handle:
             handle.write(f"{name}\n")
@@ -148,10 +162,10 @@ class FolderSink:
 
 def read_back(content: bytes) -> dict[str, str] | None:
     """The text of a PNG, None of anything that is not a whole one. No pixel is decoded: the checksums of its chunks tell."""
-    if not content.startswith(_SIGNATURE):
+    if not content.startswith(SIGNATURE):
         return None
     text: dict[str, str] = {}
-    place = len(_SIGNATURE)
+    place = len(SIGNATURE)
     while place + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, place)
         end = place + 12 + length
@@ -177,7 +191,27 @@ def mismatch(expected: Mapping[str, str], found: Mapping[str, str] | None) -> st
         if found.get(key) != value:
             named = "gender" if key == "asked" else key
             return f" whose {named} is {found[key]} (now: {value})" if key in found else f" that names no {named}"
+    if "size" in found and "size" not in expected:  # faces of the model's own size do not name it
+        return f" whose size is {found['size']} (now: as drawn)"
     return ""
+
+
+def passed(metadata: Mapping[str, str] | None) -> bool:
+    """Whether a face is not said to have been turned down by the judge."""
+    return metadata is None or metadata.get("accepted") != "false"
+
+
+def check_left_out(place: Path, name: str, *, overwrite: bool) -> None:
+    """Refuse to take a face away that an earlier run has written.
+
+    Raises:
+        InputError: nothing may be overwritten.
+    """
+    if not overwrite:
+        raise InputError(
+            f"Expected no face {name} at {place}, found the best attempt of one that never passed the judge. "
+            "Take --on-exhausted best, name another place with --out or --to, or add --overwrite."
+        )
 
 
 def _remove_leftovers(folder: Path) -> None:

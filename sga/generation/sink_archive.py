@@ -20,10 +20,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeAlias, cast
 
-from configs.errors import ExhaustedError, InputError
+from configs.errors import InputError
 from configs.files import atomic_path, explain_os_error, hold
 from sga.generation.face import Face
-from sga.generation.sink import mismatch, read_back
+from sga.generation.sink import check_left_out, mismatch, passed, read_back
 
 __all__ = ["Archive", "Record", "TarSink"]
 
@@ -43,16 +43,21 @@ class _Place:
 class Archive(ABC):
     """A file of faces that is finished from a hidden tar."""
 
-    def __init__(self, path: Path, expected: Mapping[str, str], *, overwrite: bool = False, gaps: bool = True) -> None:
+    def __init__(
+        self, path: Path, expected: Mapping[str, str], *, overwrite: bool = False, gaps: bool = True, best: bool = True
+    ) -> None:
         self.path = path
         self.expected = dict(expected)
         self.overwrite = overwrite
         self.gaps = gaps
+        self.best = best
         self._part = path.with_name(f".{path.name}.part")
         self._lock_file = path.with_name(f".{path.name}.lock")
         self._places: dict[str, _Place] = {}
         self._asked: dict[str, None] = {}
         self._finished: set[str] = set()
+        self._failed: set[str] = set()
+        """Best attempts of faces that never passed, where those are to be drawn."""
         self._records: Iterator[Record] = iter(())
         self._handle: BinaryIO | None = None
         self._lock = threading.Lock()
@@ -91,7 +96,7 @@ class Archive(ABC):
     def has(self, name: str) -> bool:
         """See `Sink`."""
         self._asked[name] = None
-        return name in self._finished or name in self._places
+        return (name in self._finished or name in self._places) and name not in self._failed
 
     def write(self, face: Face, name: str) -> None:
         """See `Sink`. Several threads may write at a time."""
@@ -99,6 +104,8 @@ class Archive(ABC):
 
     def leave_out(self, name: str) -> None:
         """See `Sink`."""
+        if name in self._failed:
+            check_left_out(self.path, name, overwrite=self.overwrite)
         self._append(name, b"")
 
     def read(self, name: str) -> bytes | None:
@@ -119,7 +126,6 @@ class Archive(ABC):
         try:
             if error is None and self._places:
                 self._finish()
-            if error is None or isinstance(error, ExhaustedError):
                 self._part.unlink(missing_ok=True)
         finally:
             self._close()
@@ -138,7 +144,7 @@ class Archive(ABC):
                     f"Expected no other file at {self.path}, found one{found}. Name another with --to, or add --overwrite."
                 )
             if note is not None and not found:
-                self._finished = {name for name, _ in self._read_all()} | self._gaps_of(note)
+                self._finished = {self._counted(*record) for record in self._read_all()} | self._gaps_of(note)
         if self._part.is_file():
             self._places = self._whole_members()
             if self._places:  # it holds what the finished file had, too
@@ -170,6 +176,7 @@ class Archive(ABC):
                     break
                 if place.size or self.gaps:
                     places[name] = place
+                self._note_failed(name, metadata)
                 end = after
             handle.truncate(end)
         return places
@@ -195,6 +202,14 @@ class Archive(ABC):
             self._handle = self._part.open("r+b" if self._part.exists() else "w+b", buffering=0)
         except OSError as error:
             raise explain_os_error(error, self.path) from error
+
+    def _counted(self, name: str, content: bytes) -> str:
+        """The name of a finished face, which is noted where it never passed and that matters."""
+        self._note_failed(name, None if self.best else read_back(content))
+        return name
+
+    def _note_failed(self, name: str, metadata: Mapping[str, str] | None) -> None:
+        (self._failed.discard if self.best or passed(metadata) else self._failed.add)(name)
 
     def _gaps_of(self, note: Mapping[str, Any] | None) -> set[str]:
         """Faces that are left out for good; none where gaps are to be filled."""

@@ -20,13 +20,15 @@ _ROWS = 256
 class ParquetSink(Archive):
     """A parquet table, a row a face: name, image (the PNG), and what its metadata say."""
 
-    def __init__(self, path: Path, expected: Mapping[str, str], *, overwrite: bool = False, gaps: bool = True) -> None:
+    def __init__(
+        self, path: Path, expected: Mapping[str, str], *, overwrite: bool = False, gaps: bool = True, best: bool = True
+    ) -> None:
         """See `open_sink`."""
         try:
             import pyarrow.parquet  # noqa: F401
         except ModuleNotFoundError as error:
             raise MissingExtra("pyarrow", "tables") from error
-        super().__init__(path, expected, overwrite=overwrite, gaps=gaps)
+        super().__init__(path, expected, overwrite=overwrite, gaps=gaps, best=best)
 
     def _note(self) -> dict[str, Any] | None:
         import pyarrow

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sga.generation import FaceModel
-from sga.service.avatars import avatar_routes
+from sga.service.avatars import Checked, Direct, avatar_routes
 from sga.service.bodies import Health
 from sga.service.generating import generate_routes
 from sga.service.middleware import ROUTE, Bounded, Counted
@@ -49,10 +49,12 @@ def create_app(model: FaceModel, settings: ServiceSettings | None = None) -> Fas
         lifespan=lifespan,
     )
     install(app)
-    app.include_router(avatar_routes(service))
+    checked = Checked()
+    app.include_router(avatar_routes(service, checked))
     app.include_router(generate_routes(service))
     _add_state(app, service)
     app.router.routes.extend(_page(model, settings))
+    app.add_middleware(Direct, service=service, checked=checked)
     app.add_middleware(Bounded, settings=settings)
     if settings.cors:
         methods, shown = ["GET", "HEAD", "POST"], ["ETag", "Retry-After", "Content-Location", "SGA-Seed"]

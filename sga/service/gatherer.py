@@ -18,6 +18,9 @@ from sga.service.batcher import Ticket, Tickets, working_for
 
 __all__ = ["Gatherer"]
 
+_LONGER, _LONGEST = 5, 25
+"""As many times the patience."""
+
 A = TypeVar("A")
 R = TypeVar("R")
 
@@ -33,7 +36,10 @@ class _Job(Generic[A, R]):
 class Gatherer(Generic[A, R]):
     """work: takes at most `most` requests and gives (place among them, result) as each is done, in any order.
 
-    threads: that work at the same time; patience: seconds that a request waits for others.
+    threads: that work at the same time; patience: seconds without another request after which those that came are worked on, be
+    they fewer. Where more were open at a time lately, most of those are about to come again, and a group of few costs as much
+    as one of many: so they are waited for half of the time that the last group took, between 5 and 25 times the patience,
+    counted from the first of the group.
     """
 
     def __init__(
@@ -49,6 +55,12 @@ class Gatherer(Generic[A, R]):
         self._patience = patience
         self._jobs: deque[_Job[A, R]] = deque()
         self._ready = threading.Condition()
+        self._open = 0
+        """Requests that came and are not answered."""
+        self._expected = 0
+        """How many there were at a time, until some of them did not come again."""
+        self._took = 0.0
+        """Seconds that the last group was worked on."""
         self._closed = False
         self._threads = [threading.Thread(target=self._loop, name=f"{name} {k}", daemon=True) for k in range(threads)]
 
@@ -71,28 +83,42 @@ class Gatherer(Generic[A, R]):
     def submit(self, asked: A, ticket: Ticket) -> Future[R]:
         """The result of a request, to come. A future that is cancelled before its turn is passed over."""
         job: _Job[A, R] = _Job(asked, ticket)
+        job.future.add_done_callback(self._answered)
         with self._ready:
             self._jobs.append(job)
-            # The first wakes a thread that begins to wait for others; the last that fits ends its waiting.
-            if len(self._jobs) == 1 or len(self._jobs) >= self._most:
+            self._open += 1
+            self._expected = max(self._expected, self._open)
+            # The first wakes a thread that begins to wait for others; the last that fits, or is expected, ends its waiting.
+            if len(self._jobs) == 1 or len(self._jobs) >= self._most or self._open >= self._expected:
                 self._ready.notify()
         return job.future
+
+    def _answered(self, _: Future[R]) -> None:
+        with self._ready:
+            self._open -= 1
 
     def _loop(self) -> None:
         while jobs := self._take():
             running = [job for job in jobs if job.future.set_running_or_notify_cancel()]
             if running:
+                started = time.monotonic()
                 self._run(running)
+                self._took = time.monotonic() - started
 
     def _take(self) -> list[_Job[A, R]]:
-        """The jobs that came first, once they are many or old enough; none when all is over."""
+        """The jobs that came first, once they are many or nobody joins them; none when all is over."""
         with self._ready:
             while not self._closed:
                 if not self._jobs:
                     self._ready.wait()
                     continue
-                left = self._jobs[0].came + self._patience - time.monotonic()
+                till = self._jobs[0].came + min(max(_LONGER * self._patience, self._took / 2), _LONGEST * self._patience)
+                if self._open >= self._expected:
+                    till = min(till, self._jobs[-1].came + self._patience)
+                left = till - time.monotonic()
                 if left <= 0 or len(self._jobs) >= self._most:
+                    if left <= 0:
+                        self._expected = self._open
                     taken = [self._jobs.popleft() for _ in range(min(self._most, len(self._jobs)))]
                     if self._jobs:
                         self._ready.notify()

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from configs.errors import InputError, UserError
 
-__all__ = ["MEDIA_TYPE", "ClientGone", "Problem", "ProblemDetails", "documented", "install", "problem_response"]
+__all__ = ["MEDIA_TYPE", "ClientGone", "Problem", "ProblemDetails", "documented", "install", "problem_response", "told"]
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -56,24 +56,37 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
+def told(error: Problem | ClientGone | UserError) -> Response:
+    """The answer to a request that ended so."""
+    if isinstance(error, Problem):
+        return problem_response(error.status, error.detail, error.headers)
+    if isinstance(error, ClientGone):
+        return Response(status_code=499)
+    return problem_response(422 if isinstance(error, InputError) else 500, str(error))
+
+
 def install(app: FastAPI) -> None:
     """Tell every error of the app as a problem."""
 
     @app.exception_handler(Problem)
-    async def problem(_: Request, error: Problem) -> Response:
-        return problem_response(error.status, error.detail, error.headers)
-
     @app.exception_handler(ClientGone)
-    async def gone(_: Request, error: ClientGone) -> Response:
-        return Response(status_code=499)
+    @app.exception_handler(UserError)
+    async def known(_: Request, error: Problem | ClientGone | UserError) -> Response:
+        return told(error)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        return problem_response(422, _told(error.errors()))
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        kind = request.headers.get("content-type", "none").partition(";")[0].strip().lower()
+        missing = any(one["type"] == "missing" for one in error.errors())
+        if request.method == "POST" and not missing and not (kind == "application/json" or kind.endswith("+json")):
+            return problem_response(422, f"Expected JSON with the header Content-Type: application/json, found {kind}. Add it.")
+        return problem_response(422, _invalid(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
+        if error.status_code == 404 and request.scope["path"].startswith("/avatar/"):
+            return problem_response(404, f"Expected /avatar/ID.png, found {request.scope['path']!r}. Add .png to it.", headers)
         if error.status_code == 404:
             return problem_response(
                 404, f"Expected a path of this service, found {request.scope['path']}. See /openapi.json.", headers
@@ -81,21 +94,24 @@ def install(app: FastAPI) -> None:
         if error.status_code == 405:
             allowed = headers["Allow"] = headers.get("Allow", "").replace("GET", "GET, HEAD")
             return problem_response(405, f"Expected the method {allowed}, found {request.method}. Use that one.", headers)
+        if error.status_code == 400:  # of a body that is no text
+            return problem_response(400, "Expected a body of JSON in UTF-8, found other bytes. Encode it anew.", headers)
         return problem_response(error.status_code, f"{error.detail}. See /openapi.json.", headers)
-
-    @app.exception_handler(UserError)
-    async def user(_: Request, error: UserError) -> Response:
-        return problem_response(422 if isinstance(error, InputError) else 500, str(error))
 
     @app.exception_handler(Exception)
     async def bug(_: Request, error: Exception) -> Response:
         return problem_response(500, f"Expected to answer, found a fault of the service ({type(error).__name__}). See its log.")
 
 
-def _told(errors: Sequence[Any]) -> str:
+def _invalid(errors: Sequence[Any]) -> str:
     """Validation errors in one sentence each."""
     told = []
     for error in errors[:5]:
+        if error["type"] == "json_invalid":
+            at = f"{error.get('ctx', {}).get('error', error['msg'])} at character {error['loc'][-1]}"
+            return f"Expected a body of JSON, found that it is none: {at}. Correct that."
+        if error["type"] == "missing" and error["loc"] == ("body",):
+            return "Expected a body of JSON, found none. Send {} at least: all fields have defaults."
         place = ".".join(str(part) for part in error["loc"][1:]) or "the body"
         found = repr(error.get("input"))
         told.append(f"{place}: {error['msg']}, found {found if len(found) <= 80 else found[:79] + '…'}")

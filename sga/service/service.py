@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-from PIL import Image
-
-from sga.generation import Face, FaceModel
+from sga.generation import FaceModel
 from sga.service.batcher import Batcher, Ticket, share_networks, working_for
 from sga.service.cache import ByteCache
 from sga.service.desk import Desk
@@ -18,7 +15,7 @@ from sga.service.gatherer import Gatherer
 from sga.service.metrics import Metrics
 from sga.service.settings import ServiceSettings
 
-__all__ = ["AvatarAsked", "Service", "png_of_size"]
+__all__ = ["AvatarAsked", "Service"]
 
 T = TypeVar("T")
 
@@ -79,13 +76,5 @@ class Service:
     def _draw_avatars(self, asked: Sequence[AvatarAsked]) -> Iterator[tuple[int, bytes]]:
         faces = self.model.avatars([one.identity for one in asked], [one.gender for one in asked])
         for place in sorted(range(len(asked)), key=lambda place: asked[place].size):  # what takes longest comes last
-            yield place, png_of_size(faces[place], asked[place].size)
+            yield place, self.model.resized(faces[place], asked[place].size).png()
             self.metrics.faces.labels("avatar").inc()
-
-
-def png_of_size(face: Face, size: int) -> bytes:
-    """The face's PNG with its metadata; another than its own size is resampled by Lanczos' filter."""
-    if size == len(face.image):
-        return face.png()
-    resized = Image.fromarray(face.image).resize((size, size), Image.Resampling.LANCZOS)
-    return replace(face, image=np.asarray(resized)).png()

@@ -24,7 +24,12 @@ class ServiceSettings(Settings):
     avatar_threads: int | None = Field(
         None, ge=1, le=64, description="groups of avatars worked on at the same time; null = as many as session calls run"
     )
-    patience: float = Field(0.004, ge=0, le=1, description="seconds that an avatar waits for others to share a session call")
+    patience: float = Field(
+        0.004,
+        ge=0,
+        le=1,
+        description="seconds that avatars wait for another to share a session call; longer while more are due",
+    )
     switch_interval: float = Field(
         0.002,
         gt=0,
@@ -37,8 +42,8 @@ class ServiceSettings(Settings):
     connections: int = Field(1024, ge=1, description="connections at the same time; one more is answered 503")
 
     max_id: int = Field(256, ge=1, le=2048, description="characters (Unicode code points) of an ID")
-    min_size: int = Field(16, ge=1, description="least edge of an avatar, pixels")
-    max_size: int = Field(1024, ge=1, le=4096, description="largest edge of an avatar, pixels")
+    min_size: int = Field(16, ge=16, description="least edge of an avatar, pixels")
+    max_size: int = Field(1024, ge=16, le=4096, description="largest edge of an avatar, pixels")
     max_count: int = Field(64, ge=1, description="faces of one request to /generate")
     max_attempts: int = Field(64, ge=1, description="draws that a face of /generate may take")
     max_body: int = Field(16 * 1024, ge=64, description="bytes of a request's body")

@@ -123,12 +123,12 @@ def step_rows(faces: TrainingFaces, sampling: np.ndarray | None, seed: int, seen
 
 
 def training_rows(table: LabelTable) -> np.ndarray:
-    """(n,) bool: the faces that the GAN learns from, all but those of the split `test`.
+    """(n,) bool: the faces that the GAN learns from, all but those of the split `test` and those left out.
 
     The split `validation` is among them, as in every other stage: nothing here is chosen by it. Whoever validates settings of
     their own on it takes it out first.
     """
-    return ~table.in_split("test")
+    return table.trainable()
 
 
 def load_training_faces(workspace: Workspace, settings: GanSettings) -> TrainingFaces:

@@ -68,7 +68,7 @@ def confusion(workspace: Workspace, name: str) -> np.ndarray:
     filled = predictions.natural(name)
     least = (workspace.record("ensemble") or {}).get("settings", {}).get("min_confidence", 0.0)
     usable = (rows >= 0) & predictions.out_of_fold & (filled.max(axis=1) >= least)  # completion leaves the others empty
-    usable[usable] = table.labelled(name)[rows[usable]]
+    usable[usable] = (table.labelled(name) & table.kept())[rows[usable]]
     counts = np.ones((_GENDERS, _GENDERS))
     np.add.at(counts, (table.codes(name)[rows[usable]], filled[usable].argmax(axis=1)), 1)
     matrix: np.ndarray = counts / counts.sum(axis=1, keepdims=True)

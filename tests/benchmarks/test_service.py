@@ -5,7 +5,9 @@
 Sixteen clients in a process of their own, each on one connection, ask for avatars of different IDs. The bare session is the
 generator's, fed full batches of ready latents in this process, before and after: same model, same engine, same minute. Beside
 it stands what one process draws without HTTP (`FaceModel.avatars` and PNG), and the CPU time of both, which other work on the
-machine changes least. Clients, service and networks share the cores.
+machine changes least. Clients, service and networks share the cores: the clients are raw sockets, whose CPU time is told too.
+
+/generate is compared with the bare sessions of generator and judge together, which draw and judge each face once, as it does.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ for package in ("fastapi", "uvicorn", "prometheus_client"):
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = 16
+FACES = 8
+"""Of a request to /generate."""
 SECONDS = float(os.environ.get("SGA_LOAD_SECONDS", "20"))
 ROWS = "sga_session_rows"
 HELD = 0.6
@@ -54,15 +58,15 @@ def url(measured_model: Path) -> Iterator[str]:
     assert process.returncode == 0
 
 
-def load(url: str, seconds: float, rate: float = 0.0, first: int = 0) -> dict[str, Any]:
+def load(url: str, seconds: float, rate: float = 0.0, first: int = 0, faces: int = 0) -> dict[str, Any]:
     """What the clients saw."""
-    words = [sys.executable, str(ROOT / "tests/benchmarks/service_clients.py"), url, CLIENTS, seconds, rate, first]
+    words = [sys.executable, str(ROOT / "tests/benchmarks/service_clients.py"), url, CLIENTS, seconds, rate, first, faces]
     done = subprocess.run([str(word) for word in words], check=True, capture_output=True, text=True, timeout=600)
     return json.loads(done.stdout)
 
 
-def bare_rate(model: FaceModel, seconds: float) -> tuple[float, float]:
-    """Faces a second of the generator's session alone, and CPU seconds a face."""
+def bare_rate(model: FaceModel, seconds: float, *, judged: bool = False) -> tuple[float, float]:
+    """Faces a second of the generator's session alone, or of both sessions in turn, and CPU seconds a face."""
     network = model._generator
     latents = [model.draw(0, index, gender="any") for index in range(network.rows)]
     inputs = {
@@ -70,10 +74,12 @@ def bare_rate(model: FaceModel, seconds: float) -> tuple[float, float]:
         "gender": np.array([one.gender for one in latents], np.int64),
         "style": np.stack([one.style for one in latents]),
     }
-    network(**inputs)
+    model._judge(image=network(**inputs)["image"])
     started, cpu, faces = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - started < seconds:
-        network(**inputs)
+        images = network(**inputs)["image"]
+        if judged:
+            model._judge(image=images)
         faces += network.rows
     return faces / (time.perf_counter() - started), (time.process_time() - cpu) / faces
 
@@ -122,8 +128,26 @@ def test_load(url: str, figure: Figure, measured_model: Path) -> None:
     figure(f"service, {CLIENTS} clients: {told(fastest)}")
     figure(f"  {rate / bare:.2f} of the bare session's {bare:.0f} faces/s (aim 0.90), {rate / direct:.2f} of avatars and PNG")
     figure(
-        f"  CPU time a face {1000 * cpu:.1f} ms, bare {1000 * cpu_bare:.1f}; {rows:.1f} of {model.spec.micro_batch} rows a call"
+        f"  CPU time a face {1000 * cpu:.1f} ms, bare {1000 * cpu_bare:.1f}, of a client "
+        f"{1000 * fastest['cpu'] / len(fastest['times']):.2f}; {rows:.1f} of {model.spec.micro_batch} rows a call"
     )
     figure(f"service at a stated rate of {HELD * rate:.0f}/s: {told(held)}")
     assert fastest["statuses"].keys() == held["statuses"].keys() == {"200"}
     assert len(held["times"]) >= 0.95 * HELD * rate * SECONDS
+
+
+def test_generate(url: str, figure: Figure, measured_model: Path) -> None:
+    model = FaceModel.load(measured_model)
+    load(url, min(2.0, SECONDS), first=10**9, faces=FACES)  # warm
+    before, _ = bare_rate(model, SECONDS / 4, judged=True)
+    start = figures_of(url)
+    seen = load(url, SECONDS, faces=FACES)
+    spent = {name: value - start[name] for name, value in figures_of(url).items()}
+    after, cpu_bare = bare_rate(model, SECONDS / 4, judged=True)
+    faces = FACES * len(seen["times"])
+    rate, bare = faces / seen["seconds"], (before + after) / 2
+    cpu = spent["process_cpu_seconds_total"] / faces
+    figure(f"/generate, {CLIENTS} clients, {FACES} faces each: {rate:.0f} faces/s")
+    figure(f"  {rate / bare:.2f} of the bare sessions' {bare:.0f} faces/s")
+    figure(f"  CPU time a face {1000 * cpu:.1f} ms, bare {1000 * cpu_bare:.1f}, of a client {1000 * seen['cpu'] / faces:.2f}")
+    assert seen["statuses"].keys() == {"200"}

@@ -85,11 +85,15 @@ def test_a_sheet_of_faces_that_were_there(model_path: Path, tmp_path: Path) -> N
     assert sheets[0] == sheets[1]
 
 
-def test_the_bar_shows_on_a_terminal_alone(model_path: Path, tmp_path: Path) -> None:
-    base = ["--gender", "any", "--seed", "5", "--count", "300", "--model", model_path]
+@pytest.mark.parametrize(
+    ("asked", "unit"), [(["--gender", "any", "--seed", "5", "--count", "300"], "accepted/s"), ([], "faces/s")]
+)
+def test_the_bar_shows_on_a_terminal_alone(model_path: Path, tmp_path: Path, asked: list[str], unit: str) -> None:
+    (tmp_path / "ids.csv").write_text("id\n" + "".join(f"user-{number}\n" for number in range(300)))
+    base = [*(asked or ["--ids", tmp_path / "ids.csv"]), "--model", model_path]
     quiet = run(*base, "--to", tmp_path / "quiet.tar")
     assert quiet.returncode == 0
-    assert "accepted/s" not in quiet.stderr
+    assert unit not in quiet.stderr
     master, slave = pty.openpty()
     process = subprocess.Popen(
         command(*base, "--to", tmp_path / "faces.tar"), env=environment(), stdout=subprocess.DEVNULL, stderr=slave
@@ -108,7 +112,7 @@ def test_the_bar_shows_on_a_terminal_alone(model_path: Path, tmp_path: Path) -> 
     os.close(master)
     told = shown.decode(errors="replace")
     assert "/300" in told
-    assert "accepted/s" in told
+    assert unit in told
     assert "0:00:" in told
 
 

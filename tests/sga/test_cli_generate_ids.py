@@ -166,6 +166,10 @@ BAD = {
     "id and quality": (["--id", "a", "--min-quality", "high"], "Expected --min-quality with"),
     "id and where": (["--id", "a", "--where", "hair_color=blue"], "Expected --where with --gender alone"),
     "id and hair": (["--id", "a", "--hair-color", "blue"], "Expected --hair-color with --gender alone"),
+    "again and a file": (
+        ["--again", "a.png", "--to", "b.tar"],
+        "Expected --to with --gender, --like, --mix, --variations, --id",
+    ),
     "ids and truncation": (["--ids", "a", "--truncation", "0.5"], "Expected --truncation with --gender, --like, --mix alone"),
     "registry": (["--gender", "male", "--registry", "a.parquet"], "Expected --registry with --id, --ids alone"),
     "distance": (["--id", "a", "--min-distance", "3"], "Expected --registry beside --min-distance"),

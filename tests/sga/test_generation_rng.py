@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from configs.errors import InputError
-from sga.generation.rng import Position, below, id_subject, quantiles, seed_subject, truncated_normal, words
+from sga.generation.rng import (
+    Position,
+    below,
+    each_below,
+    id_subject,
+    quantiles,
+    seed_subject,
+    truncated_normal,
+    truncated_normals,
+    words,
+)
 
 MASK = 2**64 - 1
 GOLDEN_SEED = [-1326794, -13856744, -16164467, 1545663, -579785, -7920880]
@@ -47,6 +57,19 @@ def test_golden_latents() -> None:
     assert (avatar.astype(np.float64) * 2**24).astype(np.int64).tolist() == GOLDEN_ID
     many = np.concatenate([truncated_normal("style", Position(seed_subject(0), i, 0), 30) for i in range(50)])
     assert hashlib.sha256(many.astype("<f4").tobytes()).hexdigest()[:16] == GOLDEN_MANY
+
+
+def test_many_positions_at_once_are_each_alone() -> None:
+    places = [Position(id_subject(name), index, attempt) for name in "ab" for index in (0, 9) for attempt in (3, 0, 1030)]
+    many = truncated_normals("noise", places, 37)
+    assert [row.tobytes() for row in many] == [truncated_normal("noise", place, 37).tobytes() for place in places]
+    assert len({row.tobytes() for row in many}) == len(places)
+    assert words("noise", places[0], 1).tolist() == words("noise", places[0], 5)[:1].tolist()
+    # Of the second bound nearly half of all words are turned down, so that some take the next one.
+    for bound in (12137, 2**63 + 1):
+        assert each_below("row", places, bound) == [below("row", place, bound) for place in places]
+    limit = 2**64 - 2**64 % (2**63 + 1)
+    assert any(words("row", place, 1)[0] >= limit for place in places)
 
 
 def test_golden_table() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import colorsys
 import math
+from collections.abc import Callable
 
 import skia
 
-from labeling.samples.face import Face
+from labeling.samples.face import PIVOT, Face
 from labeling.samples.palette import mix
 from labeling.samples.parts.bangs import Fringe, draw_ahoge, draw_fringe, draw_side_locks, draw_tufts, fringe
 from labeling.samples.parts.body import draw_body
@@ -19,7 +20,7 @@ from labeling.samples.parts.pen import Pen, polygon
 from labeling.samples.parts.scenery import draw_background
 from labeling.samples.parts.wear import draw_glasses, draw_ribbon
 
-__all__ = ["paint"]
+__all__ = ["paint", "paint_person"]
 
 
 def paint(canvas: skia.Canvas, face: Face, size: int) -> None:
@@ -27,20 +28,25 @@ def paint(canvas: skia.Canvas, face: Face, size: int) -> None:
     pen, pose = Pen(canvas), face.pose
     canvas.scale(size, size)
     draw_background(pen, face)
-    pivot = 0.2  # the head tilts about the throat
     with pen.moved(pose.x, pose.y, 0, pose.zoom, pose.zoom):
-        f = fringe(face)
-        with _tilted(pen, pose.tilt * 0.7, pivot):
-            draw_tails(pen, face)
-        with _tilted(pen, pose.tilt * 0.85, pivot):
-            draw_back_hair(pen, face)
-        with pen.moved(math.sin(math.radians(-pose.tilt)) * 0.06, 0, pose.tilt * 0.2):
-            draw_body(pen, face, face.head.chin)
-        with _tilted(pen, pose.tilt * 0.6, pivot):
-            draw_front_hair(pen, face)
-        with _tilted(pen, pose.tilt, pivot):
-            _head(pen, face, f)
+        paint_person(pen, face, lambda: draw_body(pen, face, face.head.chin))
     _ambience(pen, face)
+
+
+def paint_person(pen: Pen, face: Face, body: Callable[[], None]) -> None:
+    """Paint hair and head in head units, and `body` where it lies between the hair behind it and the hair before it."""
+    tilt = face.pose.tilt
+    f = fringe(face)
+    with _tilted(pen, tilt * 0.7, PIVOT):
+        draw_tails(pen, face)
+    with _tilted(pen, tilt * 0.85, PIVOT):
+        draw_back_hair(pen, face)
+    with pen.moved(math.sin(math.radians(-tilt)) * 0.06, 0, tilt * 0.2):
+        body()
+    with _tilted(pen, tilt * 0.6, PIVOT):
+        draw_front_hair(pen, face)
+    with _tilted(pen, tilt, PIVOT):
+        _head(pen, face, f)
 
 
 def _tilted(pen: Pen, degrees: float, pivot: float):  # type: ignore[no-untyped-def]

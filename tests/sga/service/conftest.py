@@ -17,10 +17,14 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-for package in ("fastapi", "uvicorn", "prometheus_client"):
-    pytest.importorskip(package, reason="the extra serve runs the service")
-
 ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _extra() -> None:
+    """Each test here is skipped, with the reason, where the service cannot run."""
+    for package in ("fastapi", "uvicorn", "prometheus_client"):
+        pytest.importorskip(package, reason="the extra serve runs the service")
 
 
 @dataclass

@@ -69,7 +69,8 @@ def test_another_size_is_resampled(server, model: FaceModel, size: int) -> None:
     expected = Image.fromarray(native.image).resize((size, size), Image.Resampling.LANCZOS)
     assert image.size == (size, size)
     assert (np.asarray(image) == np.asarray(expected)).all()
-    assert image.info == Image.open(io.BytesIO(native.png())).info
+    upscaler = {"upscaler": "lanczos"} if size > 96 else {}
+    assert image.info == {**Image.open(io.BytesIO(native.png())).info, "size": str(size), **upscaler}
 
 
 def test_the_own_size_may_be_named(server) -> None:
@@ -199,3 +200,32 @@ def test_the_command_line_draws_the_same(server, model_path: Path, tmp_path: Pat
     subprocess.run([sys.executable, "-m", "sga.cli.main", *words], check=True, capture_output=True, timeout=120)
     (picture,) = tmp_path.glob("*.png")
     assert picture.read_bytes() == server.avatar("user-42").body
+
+
+def test_what_is_answered_ahead_of_the_framework_is_the_same(serve, model_path: Path) -> None:
+    """A query that was found valid once is not read again: all that is told of it stays, and so does what is refused."""
+    server = serve("--no-page", "--set", "max_id=40")
+    asked = [
+        ("ada/x ü", "?size=48&gender=male"),
+        ("ada", ""),
+        ("a" * 41, ""),
+        ("b", "?size=15"),
+        ("b", "?model=0123456789abcdef"),
+    ]
+    answers = [[server.avatar(*one) for one in asked] for _ in range(2)]
+    counted = 'sga_requests_total{method="GET",route="/avatar/{id}.png",status="%d"}'
+    assert [one.status for one in answers[0]] == [200, 200, 422, 422, 404]
+    for first, again in zip(*answers, strict=True):
+        assert (first.status, first.body) == (again.status, again.body)
+        told = ({name: value for name, value in one.headers.items() if name != "date"} for one in (first, again))
+        assert next(told) == next(told)
+    assert [server.figure(counted % status) for status in (200, 404, 422)] == [4, 2, 4]
+    etag = answers[0][1].headers["ETag"]
+    assert server.avatar("ada", If_None_Match=etag).status == 304
+    head = server.ask("HEAD", "/avatar/ada.png")
+    assert (head.status, head.body, head.headers["ETag"]) == (200, b"", etag)
+    assert server.ask("HEAD", "/avatar/not-drawn.png").headers["Content-Length"] is None
+    assert server.get("/avatar/%ff.png").status == 400
+    assert server.ask("DELETE", "/avatar/ada.png").status == 405
+    missing = server.get("/avatar/ada")
+    assert (missing.status, "Expected /avatar/ID.png" in missing.json()["detail"]) == (404, True)

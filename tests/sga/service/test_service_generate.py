@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from sga import FaceModel, Report
 from sga.version import __version__
@@ -130,11 +129,31 @@ def test_health_names_the_model(server, model: FaceModel) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("body", "kind", "said"),
+    [
+        (b"not json", "application/json", "found that it is none: Expecting value at character 0"),
+        (b'{"count": 1,}', "application/json", "at character 12"),
+        (b"", "application/json", "Expected a body of JSON, found none"),
+        (b"{}", "text/plain", "Content-Type: application/json, found text/plain"),
+        (b"[]", "application/json", "the body: "),
+        (b"\xff", "application/json", "Expected "),
+    ],
+)
+def test_a_body_that_is_no_json_is_told(server, body: bytes, kind: str, said: str) -> None:
+    answer = server.ask("POST", "/generate", body, Content_Type=kind)
+    assert answer.status in (400, 422)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert said in answer.json()["detail"]
+
+
 def test_metrics_count_what_happens(server) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
     before = server.figures()
     server.generate(gender="female", count=6, seed=21)
     server.get("/nowhere/at/all")
-    server.ask("BREW", "/health")
+    server.ask("TRACE", "/health")
     after = server.figures()
 
     def more(name: str) -> float:

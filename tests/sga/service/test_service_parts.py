@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,6 @@ from sga import FaceModel
 from sga.service.batcher import Batcher, Cancelled, SharedNetwork, Ticket, share_networks, working_for
 from sga.service.cache import ByteCache
 from sga.service.gatherer import Gatherer
-from sga.service.validators import avatar_etag
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +64,6 @@ class Rows:
 
 
 def waiting(network: SharedNetwork, count: int) -> None:
-    import time
-
     for _ in range(1000):
         if len(network.waiting) == count:
             return
@@ -165,6 +163,36 @@ def test_a_gatherer_works_on_what_comes_together_and_keeps_mistakes_apart() -> N
     gatherer.close()
 
 
+def test_a_gatherer_waits_for_those_who_were_there_lately() -> None:
+    """Two come together; then the first of the next two is not worked on before the other came, who comes later than others
+    are waited for. Who does not come at all is not waited for again."""
+    groups: list[list[int]] = []
+
+    def work(asked: Sequence[int]) -> Iterator[tuple[int, int]]:
+        groups.append(list(asked))
+        return enumerate(asked)
+
+    gatherer: Gatherer[int, int] = Gatherer(work, most=8, threads=1, patience=0.2)
+
+    def ask(*values: int, pause: float = 0.0) -> float:
+        started = time.monotonic()
+        futures = []
+        for value in values:
+            futures.append(gatherer.submit(value, Ticket()))
+            time.sleep(pause)
+        assert [future.result(20) for future in futures] == list(values)
+        return time.monotonic() - started
+
+    gatherer.start()
+    ask(1, 2)
+    ask(3, 4, pause=0.4)
+    assert groups == [[1, 2], [3, 4]]
+    assert ask(5) > 0.9  # the other is waited for once
+    assert ask(6) < 0.9
+    assert groups[2:] == [[5], [6]]
+    gatherer.close()
+
+
 def test_the_cache_keeps_what_was_used_last_within_its_bytes() -> None:
     cache = ByteCache(3000)
     for name in "abc":
@@ -185,5 +213,7 @@ def test_the_cache_keeps_what_was_used_last_within_its_bytes() -> None:
 
 
 def test_parts_of_a_tag_do_not_run_into_each_other() -> None:
+    from sga.service.validators import avatar_etag
+
     assert avatar_etag("ab", "c") != avatar_etag("a", "bc")
     assert avatar_etag("a", 1) == avatar_etag("a", "1")

@@ -1,0 +1,1 @@
+"""Faces that training is better off without: measured, marked with the reason, reviewed by people. Nothing is deleted."""

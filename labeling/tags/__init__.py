@@ -1,0 +1,1 @@
+"""Booru tags of pictures, given or inferred, to labels of a schema."""

@@ -1,0 +1,60 @@
+"""Tags in files beside the pictures, in folders and in tar files: `pic.txt`, `pic.jpg.txt`, `pic.json`, `pic.jpg.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from labeling.ingest.sources import Listing, Picture, read_pictures
+from labeling.tags.reading import Tags, join, tags_of_json, tags_of_text
+
+__all__ = ["read_sidecars"]
+
+_MOST = 2**20
+"""Bytes of tags that are read; a longer text is none."""
+
+
+def read_sidecars(listing: Listing) -> tuple[dict[str, Tags], list[tuple[str, str]]]:
+    """Tags by the name of their picture, and (file, why) of the sidecars that give none.
+
+    `pic.txt` belongs to every picture `pic.*` of its folder, `pic.jpg.txt` to `pic.jpg` alone; what several say is joined.
+    """
+    owners = _owners(listing.pictures)
+    found: dict[str, Tags] = {}
+    loose: list[tuple[str, str]] = []
+    for sidecar, data in read_pictures(Listing(listing.sidecars, ())):
+        stem = str(PurePosixPath(sidecar.inner).with_suffix(""))
+        names = owners.get((sidecar.root, stem), [])
+        tags = _tags(sidecar, data) if names else "no picture of that name beside it"
+        if isinstance(tags, str):
+            loose.append((sidecar.name, tags))
+            continue
+        for name in names:
+            join(found.setdefault(name, {}), tags.items())
+    return found, list(dict.fromkeys(loose))  # one beside two pictures that are PATHs is listed for each
+
+
+def _owners(pictures: Iterable[Picture]) -> dict[tuple[Path, str], list[str]]:
+    """(PATH, path below it without a sidecar's ending) → names of its pictures."""
+    whole: dict[tuple[Path, str], list[str]] = {}
+    stems: dict[tuple[Path, str], list[str]] = {}
+    for picture in pictures:
+        whole.setdefault((picture.root, picture.inner), []).append(picture.name)
+        stems.setdefault((picture.root, str(PurePosixPath(picture.inner).with_suffix(""))), []).append(picture.name)
+    return stems | whole
+
+
+def _tags(sidecar: Picture, data: bytes | str) -> Tags | str:
+    """What a sidecar says, or why it says nothing."""
+    if isinstance(data, str):
+        return data
+    if len(data) > _MOST:
+        return f"over {_MOST >> 20} MiB: no list of tags"
+    try:
+        text = data.decode("utf-8-sig")
+        return tags_of_json(json.loads(text)) if sidecar.inner.lower().endswith(".json") else tags_of_text(text)
+    except UnicodeDecodeError:
+        return "not text in UTF-8"
+    except (ValueError, RecursionError) as error:
+        return f"no list of tags: {' '.join(str(error).split())}"

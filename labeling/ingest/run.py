@@ -66,7 +66,7 @@ def ingest(
     does one that a label table says is left out. Run it again after an interruption: the result is the same as without one.
     What was not taken is named in `<workspace>/faces/`: rejected.csv, duplicates.csv, conflicts.csv (labels), unmatched.csv
     (labels without a picture, pictures without labels). What tags say (`settings.tags`, `settings.tagger`) is weaker than any
-    label of the same ingest; `tags.csv` tells of every tag what it means.
+    label that a CSV gave, whenever it did; `tags.csv` tells of every tag what it means.
 
     Raises:
         InputError: paths, labels or the disk; nothing is changed in the label table then.

@@ -11,11 +11,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import InputError, UserError
 
-__all__ = ["atomic_path", "atomic_write_text", "check_space", "explain_os_error", "hold", "read_json", "write_json"]
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = [
+    "atomic_path",
+    "atomic_write_text",
+    "check_space",
+    "explain_os_error",
+    "hold",
+    "read_json",
+    "read_parquet",
+    "write_json",
+]
 
 
 def explain_os_error(error: OSError, path: Path) -> UserError:
@@ -75,6 +87,19 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"Expected a JSON file at {path}, found nothing. Check the path.") from error
     except (ValueError, OSError) as error:
         raise InputError(f"Expected JSON in {path}, found: {error}. Remove the file and make it again.") from error
+
+
+def read_parquet(path: str | Path) -> pyarrow.Table:
+    """Read one parquet file, also while another process moves a new one into its place.
+
+    Raises:
+        pyarrow.ArrowException: no parquet file, or a damaged one.
+        OSError: no such file, or the same as above.
+    """
+    from pyarrow import parquet
+
+    with Path(path).open("rb") as handle:  # by its path pyarrow opens a file twice: the index of one, the pages of the next
+        return parquet.read_table(handle)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.errors import InputError, WorkspaceError
-from configs.files import atomic_path
+from configs.files import atomic_path, read_parquet
 from labeling.provenance import MISSING_CODE, Source
 from labeling.schema import Schema
 
@@ -216,7 +216,7 @@ class LabelTable:
                 f"Expected a label table at {path}, found none. Type first: sga ingest PATH --workspace {path.parent}"
             )
         try:
-            table = pq.read_table(path)
+            table = read_parquet(path)
         except (pa.ArrowInvalid, OSError) as error:
             raise WorkspaceError(
                 f"Expected a label table (parquet) at {path}, found a damaged file ({error}). Ingest the faces again."

@@ -57,7 +57,7 @@ class CleanReport:
         if self.kept:
             lines.append(f"{self.kept:,} faces were put back by people and stay.")
         if self.spared:
-            lines.append(f"{self.spared:,} faces stay for their human labels alone; --set also_labelled=true marks them too.")
+            lines.append(f"{self.spared:,} faces stay for their human labels alone; --also-labelled marks them too.")
         if self.remembered:
             lines.append(
                 f"no_face stands as an earlier command's detector measured it in {self.remembered:,} of {self.faces:,} faces; "

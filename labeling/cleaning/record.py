@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.errors import WorkspaceError
-from configs.files import atomic_path
+from configs.files import atomic_path, read_parquet
 from labeling.cleaning.settings import LABEL_TABLE, REASONS
 from labeling.ingest.groups import split_of
 from labeling.table import LEFT_OUT, LabelTable
@@ -114,7 +114,7 @@ def read_record(space: Workspace) -> Record:
         return Record.empty()
     again = "Restore it from a copy: it alone knows which split the faces that are left out had, and what people said of them."
     try:
-        stored = pq.read_table(path)
+        stored = read_parquet(path)
         version, _, facts = (stored.schema.metadata or {}).get(_METADATA, b"").decode().partition("\n")
         if version != str(_FORMAT):
             raise WorkspaceError(f"Expected a record of cleaning in {path}, found another program's or version's. {again}")

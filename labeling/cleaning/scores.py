@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from PIL import Image
 
 from configs.errors import WorkspaceError
 from configs.files import atomic_path
+from configs.machine import cores
 from labeling.cleaning.duplicates import Pairs, Projection, find_pairs
 from labeling.cleaning.measures import Look, look
 from labeling.cleaning.settings import LIMITS, CleanSettings
@@ -180,7 +180,7 @@ def _looks(space: Workspace, files: list[str], finder: FaceFinder | None) -> Ite
         return look(np.stack(faces)), [float("nan") if finder is None else finder.best(face) for face in faces]
 
     # Pillow and the long loops of NumPy let other threads run.
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         yield from pool.map(work, range(0, len(files), _BLOCK))
 
 

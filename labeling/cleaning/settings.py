@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from configs.settings import Settings
 
-__all__ = ["LABEL_TABLE", "PERSON", "REASONS", "CleanSettings", "Reason"]
+__all__ = ["LABEL_TABLE", "LIMITS", "PERSON", "REASONS", "CleanSettings", "Reason"]
 
 PERSON = "person"
 """The reason of a face that a person left out without naming one."""

@@ -20,6 +20,7 @@ from PIL import Image
 
 from configs.errors import InputError
 from configs.files import explain_os_error
+from configs.machine import cores
 from labeling.detection.boxes import crop_square
 from labeling.detection.detector import Detector, DetectorError, make_detector
 from labeling.detection.find import find_faces
@@ -179,7 +180,7 @@ def _decode(
     journal: Journal | None,
 ) -> Iterator[Decoded]:
     few, most = (_IN_PROCESS, _CHUNK) if journal is None else (_IN_PROCESS_FOUND, _CHUNK_FOUND)
-    workers = 1 if total < few else settings.workers or _cores()
+    workers = 1 if total < few else settings.workers or cores()
     work = partial(_decode_chunk, root, settings)
     done, understood = 0, journal is None or journal.understood
     with nullcontext() if workers == 1 else _pool(workers) as pool:
@@ -201,10 +202,6 @@ def _decode(
                 "Expected the decoding processes to run to the end, found one ended from outside (short of memory?). "
                 "Type the same command with --workers 1; in a script of your own, call ingest under if __name__ == '__main__'."
             ) from error
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

@@ -15,6 +15,7 @@ import typer
 from configs.errors import ExhaustedError, InputError
 from sga.cli.asking import GenerateCommand, asked_mode, attribute_values
 from sga.cli.generate_cells import cell, cell_of, draw_sheet
+from sga.cli.options import given
 
 if TYPE_CHECKING:
     from sga.generation import FaceModel, Report
@@ -103,11 +104,11 @@ def generate(
     ] = None,
 ) -> None:
     """Draw faces of a gender, again until the judge agrees on gender and quality; or faces of IDs, or after a picture."""
-    asked = asked_mode(lambda name: _is_given(ctx, "id_" if name == "id" else name))
+    asked = asked_mode(lambda name: bool(given(ctx, "id_" if name == "id" else name)))
     from sga.generation import FaceModel
     from sga.generation.sheet import MAX_CELLS
 
-    place = _place(out, to, both=_is_given(ctx, "out"))
+    place = _place(out, to, both=bool(given(ctx, "out")))
     loaded = FaceModel.load(model, engine)
     _tell_filter(loaded, size)
     pairs = attribute_values(asked, where or [], attribute or [], loaded.spec, _options(ctx))
@@ -238,11 +239,6 @@ def _report() -> Report:
     from sga.generation import Report
 
     return Report()
-
-
-def _is_given(ctx: typer.Context, name: str) -> bool:
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _options(ctx: typer.Context) -> list[str]:

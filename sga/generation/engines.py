@@ -7,7 +7,6 @@ two pixels differ by 1/255 at most.
 from __future__ import annotations
 
 import importlib
-import os
 import queue
 import sys
 import threading
@@ -19,8 +18,9 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from configs.errors import InputError, MissingExtra
+from configs.machine import cores
 
-__all__ = ["AUTO", "ENGINES", "Lanes", "Session", "Shapes", "choose_engine", "cores", "open_session"]
+__all__ = ["AUTO", "ENGINES", "Lanes", "Session", "Shapes", "choose_engine", "open_session"]
 
 Shapes: TypeAlias = Mapping[str, tuple[Any, ...]]
 
@@ -67,12 +67,6 @@ class Session(Protocol):
 
     def run(self, names: Sequence[str], feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The named outputs."""
-
-
-def cores() -> int:
-    """Cores that this process may use: a container's share, where the platform tells it."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def choose_engine(engine: str = AUTO) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from configs.errors import InputError, ModelError
-from sga.generation.engines import Lanes, OnnxRuntimeSession, cores
+from configs.machine import cores
+from sga.generation.engines import Lanes, OnnxRuntimeSession
 
 __all__ = ["FILTER", "LARGEST", "SMALLEST", "Enlarger", "check_size", "resample"]
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from configs.errors import InputError, MissingExtra, ModelError
-from configs.files import atomic_path, hold
+from configs.files import atomic_path, hold, read_parquet
 from sga.generation.avatar import id_digest
 from sga.generation.face import Face
 from sga.generation.face_model import FaceModel
@@ -190,9 +190,9 @@ class AvatarRegistry:
     def _read(self) -> _Content:
         if not self.path.exists():
             return _Content(DEFAULT_DISTANCE if self.asked is None else float(self.asked))
-        arrow, parquet = _pyarrow()
+        arrow, _ = _pyarrow()
         try:
-            table = parquet.read_table(self.path)
+            table = read_parquet(self.path)
             notes = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
             if notes.get("sga.registry") != FORMAT:
                 raise ValueError(f"no registry of format {FORMAT}")

@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from configs.machine import cores
 from sga import FaceModel
-from sga.generation.engines import ENGINES, Lanes, OnnxRuntimeSession, cores
+from sga.generation.engines import ENGINES, Lanes, OnnxRuntimeSession
 from sga.generation.sessions import Network
 from sga.model_folder import ModelFolder
 

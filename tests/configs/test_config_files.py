@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import json
+import threading
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from configs.errors import InputError, MissingExtra, UserError
-from configs.files import atomic_path, atomic_write_text, check_space, explain_os_error, read_json, write_json
+from configs.files import atomic_path, atomic_write_text, check_space, explain_os_error, read_json, read_parquet, write_json
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -69,3 +72,32 @@ def test_a_missing_package_says_what_to_type() -> None:
     error = MissingExtra("torch", "train")
     assert isinstance(error, UserError)
     assert "pip install 'sga-gan[train]'" in str(error)
+
+
+def test_a_parquet_file_is_read_while_it_is_replaced(tmp_path: Path) -> None:
+    """What is read is one of the tables that were written, never the index of one with the pages of another."""
+    path, over = tmp_path / "a.parquet", threading.Event()
+
+    def write(rows: int) -> None:
+        with atomic_path(path) as temporary:
+            parquet.write_table(pyarrow.table({"n": range(rows), "b": [b"x" * 192] * rows}), temporary)
+
+    def keep_writing() -> None:
+        rows = 0
+        while not over.is_set():
+            rows = rows * 37 % 301 + 1
+            write(rows)
+
+    write(1)
+    writer = threading.Thread(target=keep_writing)
+    writer.start()
+    try:
+        tables = [read_parquet(path) for _ in range(500)]
+    finally:
+        over.set()
+        writer.join()
+    assert all(table["n"].to_pylist() == list(range(table.num_rows)) for table in tables)
+    assert len({table.num_rows for table in tables}) > 1
+    path.write_bytes(b"x")
+    with pytest.raises(pyarrow.ArrowInvalid):
+        read_parquet(path)

@@ -111,9 +111,9 @@ def test_several_processes_at_a_time(model: FaceModel, model_path: Path, tmp_pat
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     words = [sys.executable, "-c", WRITER, str(path), str(model_path)]
     writers = [subprocess.Popen([*words, start], env=environment, stderr=subprocess.PIPE) for start in ("0", "8", "16")]
-    for writer in writers:
-        assert writer.communicate(timeout=120)[1] == b""
-        assert writer.returncode == 0
+    errors = [writer.communicate(timeout=120)[1] for writer in writers]
+    assert errors == [b"", b"", b""]
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
     table = parquet.read_table(path)
     assert len(set(table["id"].to_pylist())) == table.num_rows == 28
     assert nearest(path) >= DISTANCE

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from configs.errors import InputError, MissingExtra, ModelError
+from configs.machine import cores
 from sga import FaceModel
 from sga.generation import engines
-from sga.generation.engines import ENGINES, Lanes, choose_engine, cores
+from sga.generation.engines import ENGINES, Lanes, choose_engine
 from sga.generation.sessions import Network
 from sga.model_folder import DEFAULT_MODEL
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from configs.errors import InputError, WorkspaceError
-from configs.files import atomic_path
+from configs.files import atomic_path, read_parquet
 from labeling.ingest.decoded import Decoded
 from labeling.ingest.labels import LabelRow, Labels, match, normal_file
 from labeling.ingest.sources import Picture
@@ -73,7 +73,7 @@ def stored_metadata(space: Workspace) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame({name: [] for name in COLUMNS}, index=pd.Index([], name="face", dtype=object)).pipe(_typed)
     try:
-        return pd.read_parquet(path)
+        return read_parquet(path).to_pandas()
     except (OSError, ValueError) as error:
         raise WorkspaceError(
             f"Expected the faces' metadata in {path}, found a damaged file. Ingest the PATHs again."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -127,12 +127,12 @@ def write_labels(
     index: Index,
     beside: Collection[LabelTable] = (),
     earlier: Mapping[str, LabelRow] = MappingProxyType({}),
-    corrects_to: float = 1.0,
+    correctable: Callable[[np.ndarray], np.ndarray] = lambda confidence: np.ones(len(confidence), bool),
 ) -> list[Conflict]:
     """Write the labels, with their confidence. rows: by the face's name.
 
-    beside, earlier: label tables and rows of the same ingest, written already: what they say is not corrected. Nor is a label
-    of an earlier ingest whose confidence is above `corrects_to`.
+    beside, earlier: label tables and rows of the same ingest, written already: what they say is not corrected. correctable:
+    which labels of an earlier ingest may be, by their confidence: (n,) bool of (n,) float32.
 
     Returns (file, face, attribute, kept, refused value) of the labels that contradict a stronger or earlier one, or each other,
     and of the estimates (labels of tags, by their confidence below 1) that a certain label replaces.
@@ -142,7 +142,7 @@ def write_labels(
     for name, source in sources_of.items():
         values = (*table.schema[name].values, UNKNOWN)  # code -1 reads the last
         codes, sources = table.codes(name), table.sources(name)
-        open_to = table.confidence(name) <= np.float32(corrects_to)
+        open_to = correctable(table.confidence(name))
         estimates = table.labelled(name) & (table.confidence(name) < 1)
         written: dict[int, tuple[int, float]] = {}
         told = {face for one in beside for face in one.faces[one.sources(name) == source]}

@@ -1,42 +1,26 @@
-"""Ingest: list, read the labels, decode, drop duplicates, group, split, fill the table. Nothing counts before that is saved."""
+"""Ingest: read what is asked, decode, drop duplicates, group, split, fill the table. Nothing counts before that is saved."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-from PIL import Image
 
 from configs.errors import InputError, WorkspaceError
 from labeling.answers import table_lock
-from labeling.cleaning.record import follow_marks, former_splits, read_record, record_path
-from labeling.detection import make_detector
-from labeling.ingest.index import Index, read_index, write_index
-from labeling.ingest.labels import match_all, read_labels
+from labeling.cleaning.record import Record, follow_marks, former_splits, read_record
+from labeling.ingest.index import Index, write_index
 from labeling.ingest.merge import Found, extend_table, list_duplicates, rows_of_faces, write_labels
-from labeling.ingest.pictures import (
-    decode_pictures,
-    known_copies,
-    known_pictures,
-    names_of,
-    present_faces,
-    retire_names,
-    with_copies,
-)
+from labeling.ingest.pictures import decode_pictures, names_of, present_faces, retire_names
+from labeling.ingest.plan import Plan, stamp_of
 from labeling.ingest.report import Conflict, IngestReport, merge_csv, write_csv
 from labeling.ingest.settings import IngestSettings
-from labeling.ingest.sources import Listing, list_pictures
-from labeling.ingest.tables import check_match, keep_removed, loose_faces, read_removed, write_table
-from labeling.ingest.taken import taken_with
-from labeling.metadata import pictures_of, read_sheet, write_metadata
-from labeling.schema import Schema
+from labeling.ingest.tables import check_match, keep_removed, loose_faces, write_table
+from labeling.metadata import write_metadata
 from labeling.table import LabelTable
-from labeling.tags.ingesting import TagIngest
 from labeling.take_in import take_in_stored
-from labeling.where import Where
 from labeling.workspace import Workspace, table_fingerprint
 
 __all__ = ["ingest"]
@@ -73,170 +57,157 @@ def ingest(
         WorkspaceError: the workspace holds another schema or size, is damaged, or its labels changed meanwhile.
     """
     started = time.monotonic()
-    settings = settings or IngestSettings()
-    space, schema = Workspace(workspace), Schema.load(settings.schema_name)
-    stamp = _stamp(space)
-    table = _open(space, schema, settings)
     files = [Path(labels)] if isinstance(labels, str | Path) else [Path(path) for path in labels]
-    tags = TagIngest(schema, settings)
-    sheet = read_sheet(Path(settings.metadata)) if settings.metadata else None
-    tables_named = [*files, *settings.tag_files, *([sheet.path] if sheet else [])]
-    if settings.detection.on:
-        make_detector(settings.detection)  # a file that is none is told of before any picture is read
-    taken = taken_with(space, paths, [*tables_named, *settings.other_files])
-    said, tables = read_labels(files, schema, settings)
-    index, removed = read_index(space, table), read_removed(space, schema)
-    homes = pictures_of(space, index)
-    alone = not paths and bool(tables_named or settings.where or settings.tagger.model) and len(table) > 0
-    if alone:
-        listing = known_pictures(index, homes, space, said, settings)
-    else:
-        listing = list_pictures(paths, [space.root, *tables_named], sidecars=settings.sidecars)
-    copies = known_copies(index, space) if alone and sheet else {}
-    rows, loose = match_all(said, listing.pictures, schema)
-    sheet, unused = sheet.matched(with_copies(listing, copies)) if sheet else (None, [])
-    where = Where(settings.where, sheet, space)
-    tags.gather(listing)
-    dropped = {name: row.dropped for name, row in rows.items() if row.dropped}
-    if alone:
-        found = present_faces(index, homes, copies, dropped, where)
-    else:
-        found = decode_pictures(listing, dropped, where, index, homes, space, settings, progress)
-        index = retire_names(index, homes, found)
-    moved = {face for face, one in found.faces.items() if one.name and face in index and not index[face][0]}
-    names = names_of(found, homes, copies)
-    told = set(rows) | set(tags.rows)
-    rows, ambiguous = rows_of_faces(rows, found)
-    leaves = table.frame["face"].isin(found.removed).to_numpy()
-    leaving, staying = table.select(leaves), table.select(~leaves)
+    plan = Plan.read(paths, Workspace(workspace), settings or IngestSettings(), files)
+    found, index = _look(plan, progress)
+    outcome = _fill(plan, found, index, progress)
+    report = _report(plan, found, outcome, time.monotonic() - started)
+    _write_reports(plan, found, outcome)
+    _save(plan, found, outcome, report)
+    take_in_stored(plan.space)  # what people answered stands beside what the CSVs say
+    return report
+
+
+def _look(plan: Plan, progress: Progress) -> tuple[Found, Index]:
+    """What the pictures are, and where the faces that were there come from now."""
+    if plan.alone:
+        return present_faces(plan.index, plan.homes, plan.copies, plan.dropped, plan.where), plan.index
+    found = decode_pictures(plan.listing, plan.dropped, plan.where, plan.index, plan.homes, plan.space, plan.settings, progress)
+    return found, retire_names(plan.index, plan.homes, found)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What the workspace will be: its table and index, the faces that leave it, and what was not taken.
+
+    marks: cleaning's record, where it changes; moved: faces that were there and have another picture now; names: what a CSV may
+    call each face that was met; unlabelled: pictures of which no label is known.
+    """
+
+    table: LabelTable
+    index: Index
+    added: int
+    leaving: LabelTable
+    marks: Record | None
+    moved: set[str]
+    names: dict[str, list[str]]
+    between: int
+    conflicts: list[Conflict]
+    duplicates: list[tuple[str, str, str]]
+    unmatched: list[tuple[str, str]]
+    unlabelled: list[str]
+
+
+def _fill(plan: Plan, found: Found, index: Index, progress: Progress) -> _Outcome:
+    """The table with the faces that were met and all that is said of them."""
+    space, settings, tags, tables = plan.space, plan.settings, plan.tags, plan.tables
+    leaves = plan.table.frame["face"].isin(found.removed).to_numpy()
+    staying = plan.table.select(~leaves)
+    rows, ambiguous = rows_of_faces(plan.rows, found)
     table, between = extend_table(staying, found, rows, index, settings, former_splits(read_record(space)))
     if not len(table):
         raise InputError(f"Expected faces to be left in {space.root}, found every one dropped. Correct --drop or the CSV.")
     check_match(tables, table)
-    index |= {face: (one.name, one.hash) for face, one in found.faces.items() if face not in index or not index[face][0]}
-    back = removed.select(staying.rows(removed.faces) < 0)
+    moved = {face for face, one in found.faces.items() if one.name and face in index and not index[face][0]}
+    index = index | {face: (one.name, one.hash) for face, one in found.faces.items() if face not in index or face in moved}
+    back = plan.removed.select(staying.rows(plan.removed.faces) < 0)
     conflicts = [conflict for one in (back, *tables.values()) for conflict in write_table(table, one, index)]
-    sources = {name: source for labels in said for name, source in labels.sources.items()}
-    conflicts += write_labels(table, found, rows, sources, index, tables.values())
+    conflicts += write_labels(table, found, rows, plan.sources, index, tables.values())
     conflicts += tags.write(table, found, rows, index, tables.values(), space, progress)
-    conflicts = list(dict.fromkeys(conflicts))  # a tag's label that was replaced, and is refused again
-    marks = follow_marks(space, table, tables)
-    duplicates = list_duplicates(found, index)
-    without = _without_labels(listing, told, tables.values(), found) if files or settings.tags else []
-    unmatched = [*((row.file, f"row {row.line}: no such picture") for row in loose), *loose_faces(tables, table)]
-    unmatched += [*ambiguous, *tags.loose, *unused, *(sheet.loose(_named(names, found)) if sheet else ())]
-    report = IngestReport.of(
-        table,
-        workspace=space.root,
-        pictures=len(listing.pictures) + len(listing.rejected),
+    names = names_of(found, plan.homes, plan.copies)
+    return _Outcome(
+        table=table,
+        index=index,
         added=len(table) - len(staying),
-        present=len(found.faces) - (len(table) - len(staying)),
-        duplicates=len(duplicates),
-        rejected=len(found.rejected),
-        framed=len(found.framed),
-        removed=len(leaving),
-        conflicts=len(conflicts),
-        unmatched_rows=len(unmatched),
-        unlabelled=len(without),
+        leaving=plan.table.select(leaves),
+        marks=follow_marks(space, table, tables),
+        moved=moved,
+        names=names,
         between=len(between),
-        seconds=time.monotonic() - started,
-        **tags.facts(),
-    )
-    unmatched += [(name, "no row of labels") for name in without]
-    met = {one.name for one in listing.sidecars}  # an ingest without tags took them for pictures
-    _write_reports(space, index, found, met, duplicates, conflicts, unmatched if tables_named or settings.tags else None)
-    tags.save(space.folder("faces"))
-    keep_removed(space, removed, leaving, table)
-    write_metadata(space, list(table.faces), found.faces, moved, sheet, names)
-    with table_lock(space.root):
-        if _stamp(space) != stamp:
-            raise WorkspaceError(
-                f"Expected {space.labels_path} as it was when this ingest began, found it changed by another command. "
-                "Type the same command again."
-            )
-        if marks is not None:
-            marks.save(space)
-        table.save(space.labels_path)
-        facts = {"schema": schema.hash, **report.counts(), **taken}
-        space.finish("faces", table_fingerprint(table, completed=False), settings.model_dump(mode="json"), **facts)
-    take_in_stored(space)  # what people answered stands beside what the CSVs say
-    return report
-
-
-def _without_labels(listing: Listing, rows: Collection[str], tables: Collection[LabelTable], found: Found) -> list[str]:
-    """Names of the pictures that no CSV of pictures has a row for, and no label table their face, sorted."""
-    told = {face for one in tables for face in one.faces}
-    names = {name for face, copies in found.copies.items() if face in told for name in copies} | set(rows)
-    with_faces = {found.pictures.get(name, name) for name in names}
-    return sorted(
-        {picture.name for picture in listing.pictures} - names - with_faces - {name.rpartition("#")[0] for name in rows}
+        conflicts=list(dict.fromkeys(conflicts)),  # a tag's label that was replaced, and is refused again
+        duplicates=list_duplicates(found, index),
+        unmatched=[
+            *plan.loose,
+            *loose_faces(tables, table),
+            *ambiguous,
+            *tags.loose,
+            *(plan.sheet.loose(_named(names, found)) if plan.sheet else ()),
+        ],
+        unlabelled=_unlabelled(plan, found) if plan.labelled else [],
     )
 
 
-def _named(names: Mapping[str, Collection[str]], found: Found) -> set[str]:
+def _named(names: dict[str, list[str]], found: Found) -> set[str]:
     """All that a CSV may call the faces that were met, and those that were rejected."""
     return {name for several in names.values() for name in several} | {name for name, _ in found.rejected}
 
 
-def _open(space: Workspace, schema: Schema, settings: IngestSettings) -> LabelTable:
-    """The workspace's table, or an empty one."""
-    if space.root.exists() and not space.root.is_dir():
-        raise WorkspaceError(
-            f"Expected a folder for the workspace at {space.root}, found a file. Name another with --workspace."
-        )
-    if not space.labels_path.is_file():
-        return LabelTable.empty(schema, [], [], [], [])
-    table = space.table()
-    if table.schema.hash != schema.hash:
-        raise WorkspaceError(
-            f"Expected a workspace of schema {schema.name} ({schema.hash}), found one of {table.schema.name} "
-            f"({table.schema.hash}) in {space.root}. Name another with --workspace, or type --schema {table.schema.name}."
-        )
-    if len(table):
-        path = space.root / str(table.frame["file"].iloc[0])
-        try:
-            with Image.open(path) as image:
-                side = image.size
-        except OSError as error:
-            raise WorkspaceError(f"Expected a face at {path}, found none that opens. Ingest into a new workspace.") from error
-        if side != (settings.size, settings.size):
-            raise WorkspaceError(
-                f"Expected a workspace of {settings.size}×{settings.size} px faces, found {side[0]}×{side[1]} in {space.root}. "
-                f"Name another with --workspace, or type --size {side[0]}."
-            )
-    return table
+def _unlabelled(plan: Plan, found: Found) -> list[str]:
+    """Names of the pictures of which no CSV and no tag says a word, nor a label table of their face, sorted."""
+    told = {face for one in plan.tables.values() for face in one.faces}
+    names = {name for face, copies in found.copies.items() if face in told for name in copies}
+    names |= plan.rows.keys() | plan.tags.rows.keys()
+    of_faces = {found.pictures.get(name, name) for name in names} | {name.rpartition("#")[0] for name in names}
+    return sorted({picture.name for picture in plan.listing.pictures} - names - of_faces)
 
 
-def _stamp(space: Workspace) -> list[tuple[int, int]]:
-    """Tells one state of labels and marks from another: what a person says meanwhile must not be overwritten."""
-    found = []
-    for path in (space.labels_path, record_path(space)):
-        with suppress(FileNotFoundError, NotADirectoryError):
-            state = path.stat()
-            found.append((state.st_ino, state.st_mtime_ns))
-    return found
+def _report(plan: Plan, found: Found, outcome: _Outcome, seconds: float) -> IngestReport:
+    return IngestReport.of(
+        outcome.table,
+        workspace=plan.space.root,
+        pictures=len(plan.listing.pictures) + len(plan.listing.rejected),
+        added=outcome.added,
+        present=len(found.faces) - outcome.added,
+        duplicates=len(outcome.duplicates),
+        rejected=len(found.rejected),
+        framed=len(found.framed),
+        removed=len(outcome.leaving),
+        conflicts=len(outcome.conflicts),
+        unmatched_rows=len(outcome.unmatched),
+        unlabelled=len(outcome.unlabelled),
+        between=outcome.between,
+        seconds=seconds,
+        **plan.tags.facts(),
+    )
 
 
-def _write_reports(
-    space: Workspace,
-    index: Index,
-    found: Found,
-    met: set[str],
-    duplicates: list[tuple[str, str, str]],
-    conflicts: list[Conflict],
-    unmatched: list[tuple[str, str]] | None,
-) -> None:
-    folder = space.folder("faces")
-    seen = met | {name for name, _ in found.rejected} | {name for names in found.copies.values() for name in names}
-    seen |= set(found.pictures.values())
-    seen.discard("")  # of faces whose name is lost
+def _write_reports(plan: Plan, found: Found, outcome: _Outcome) -> None:
+    """Name in `<workspace>/faces/` where every face comes from, and what was not taken."""
+    folder = plan.space.folder("faces")
+    seen = {name for name, _ in found.rejected} | {name for names in found.copies.values() for name in names}
+    seen |= set(found.pictures.values()) - {""}  # of faces whose name is lost
+    seen |= {one.name for one in plan.listing.sidecars}  # an ingest without tags took them for pictures
     os.sync()  # the faces reach the disk before the table that names them
-    write_index(space, index)
+    write_index(plan.space, outcome.index)
     merge_csv(folder / "rejected.csv", ("file", "reason"), found.rejected, seen)
     framed = [(name, str(count)) for name, count in found.framed.items()]
     if framed or (folder / "frames.csv").is_file():
         merge_csv(folder / "frames.csv", ("file", "frames"), framed, seen)
-    merge_csv(folder / "duplicates.csv", ("file", "face", "kept"), duplicates, seen)
-    merge_csv(folder / "conflicts.csv", ("file", "face", "attribute", "kept", "refused"), conflicts, seen)
-    if unmatched is not None:
-        write_csv(folder / "unmatched.csv", ("file", "what"), unmatched)
+    merge_csv(folder / "duplicates.csv", ("file", "face", "kept"), outcome.duplicates, seen)
+    merge_csv(folder / "conflicts.csv", ("file", "face", "attribute", "kept", "refused"), outcome.conflicts, seen)
+    if plan.labelled or plan.sheet:
+        unlabelled = [(name, "no row of labels") for name in outcome.unlabelled]
+        write_csv(folder / "unmatched.csv", ("file", "what"), [*outcome.unmatched, *unlabelled])
+    plan.tags.save(folder)
+
+
+def _save(plan: Plan, found: Found, outcome: _Outcome, report: IngestReport) -> None:
+    """Make the outcome count.
+
+    Raises:
+        WorkspaceError: another command changed the labels meanwhile.
+    """
+    space, table = plan.space, outcome.table
+    keep_removed(space, plan.removed, outcome.leaving, table)
+    write_metadata(space, list(table.faces), found.faces, outcome.moved, plan.sheet, outcome.names)
+    with table_lock(space.root):
+        if stamp_of(space) != plan.stamp:
+            raise WorkspaceError(
+                f"Expected {space.labels_path} as it was when this ingest began, found it changed by another command. "
+                "Type the same command again."
+            )
+        if outcome.marks is not None:
+            outcome.marks.save(space)
+        table.save(space.labels_path)
+        facts = {"schema": plan.schema.hash, **report.counts(), **plan.taken}
+        space.finish("faces", table_fingerprint(table, completed=False), plan.settings.model_dump(mode="json"), **facts)

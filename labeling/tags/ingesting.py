@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from labeling.ingest.index import Index
 from labeling.ingest.labels import LabelRow, Labels, match, normal_file
 from labeling.ingest.merge import Found, rows_of_faces, write_labels
@@ -25,10 +27,26 @@ from labeling.workspace import Workspace
 
 __all__ = ["TagIngest"]
 
-_GIVEN, _INFERRED = 1 - 1e-6, 1 - 2e-6
-"""The most confidence of a label that follows from given tags, and from a tagger's. Both are below 1, that of a label which
-somebody gave as such, so that a later ingest can tell who said what: it corrects no label of a higher confidence than its own
-kind can have, and the order of ingests does not matter."""
+_MOST = np.float32(1 - 1e-6)
+"""The most confidence of a label that follows from tags: below 1, that of a label which somebody gave as such, so that a later
+ingest can tell them apart. Given tags and a tagger's differ in the last bit of the float32, which is set in the latter's (a
+change of 6e-8 at most). So the order of ingests does not matter: a tagger corrects what a tagger said, given tags both."""
+
+
+def _of_tags(confidence: np.ndarray) -> np.ndarray:
+    """Whether labels follow from tags, by their confidence: (n,) bool of (n,) float32."""
+    return confidence < 1
+
+
+def _of_tagger(confidence: np.ndarray) -> np.ndarray:
+    """Whether labels follow from a tagger, likewise."""
+    return _of_tags(confidence) & ((confidence.view(np.uint32) & 1) == 1)
+
+
+def _marked(probability: float, inferred: bool) -> float:
+    """The confidence of a label of this probability: of a tagger's if `inferred`, else of given tags."""
+    bits = np.minimum(np.float32(probability), _MOST).view(np.uint32) & ~np.uint32(1) | np.uint32(inferred)
+    return float(bits.view(np.float32))
 
 
 class TagIngest:
@@ -78,7 +96,7 @@ class TagIngest:
                 lines.setdefault(name, row)
         for name in sorted(tags):
             row = lines.get(name, LabelRow(name, 0))
-            self.rows[name] = self._row(row.file, row.line, tags[name], _GIVEN)
+            self.rows[name] = self._row(row.file, row.line, tags[name])
             self._pictures.update(tag for tag, probability in tags[name].items() if probability >= self.settings.tag_threshold)
 
     def write(
@@ -101,7 +119,7 @@ class TagIngest:
         sources = dict.fromkeys(self.schema.names, Source.ORIGINAL)
         given, ambiguous = rows_of_faces(self.rows, found)
         self.loose += ambiguous
-        conflicts = write_labels(table, found, given, sources, index, beside, rows, _GIVEN)
+        conflicts = write_labels(table, found, given, sources, index, beside, rows, _of_tags)
         cells = {
             (face, name) for face, names in found.copies.items() for one in names if one in given for name in given[one].codes
         }
@@ -111,7 +129,7 @@ class TagIngest:
             # Its word is about the face itself, whatever its pictures are called.
             faces = Found(copies={face: [face, *names] for face, names in found.copies.items()})
             itself = {face: (face, b"") for face in faces.copies}
-            refused = write_labels(table, faces, inferred, sources, itself, beside, {**given, **rows}, _INFERRED)
+            refused = write_labels(table, faces, inferred, sources, itself, beside, {**given, **rows}, _of_tagger)
             conflicts += [(found.copies[one[1]][0] or one[0], *one[1:]) for one in refused]
         self._labelled, self._conflicts = len(cells), len(conflicts)
         return conflicts
@@ -121,12 +139,12 @@ class TagIngest:
         told = self._tagger(space, faces, progress)
         rows = {}
         for face, probabilities in zip(faces, told.tolist(), strict=True):
-            rows[face] = self._row(face, 0, join({}, zip(self._tagger.tags, probabilities, strict=True)), _INFERRED)
+            rows[face] = self._row(face, 0, join({}, zip(self._tagger.tags, probabilities, strict=True)), inferred=True)
         return rows
 
-    def _row(self, file: str, line: int, tags: Tags, most: float) -> LabelRow:
+    def _row(self, file: str, line: int, tags: Tags, inferred: bool = False) -> LabelRow:
         said = self._meaning.labels(tags)
-        confidence = {name: min(value, most) for name, value in said.confidence.items()}
+        confidence = {name: _marked(value, inferred) for name, value in said.confidence.items()}
         return LabelRow(file, line, codes=said.codes, confidence=confidence, clashes=said.clashes)
 
     @property

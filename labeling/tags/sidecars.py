@@ -13,6 +13,7 @@ __all__ = ["read_sidecars"]
 
 _MOST = 2**20
 """Bytes of tags that are read; a longer text is none."""
+_ALONE = "no picture of that name beside it"
 
 
 def read_sidecars(listing: Listing) -> tuple[dict[str, Tags], list[tuple[str, str]]]:
@@ -23,16 +24,22 @@ def read_sidecars(listing: Listing) -> tuple[dict[str, Tags], list[tuple[str, st
     owners = _owners(listing.pictures)
     found: dict[str, Tags] = {}
     loose: list[tuple[str, str]] = []
+    owned: set[str] = set()
     for sidecar, data in read_pictures(Listing(listing.sidecars, ())):
         stem = str(PurePosixPath(sidecar.inner).with_suffix(""))
         names = owners.get((sidecar.root, stem), [])
-        tags = _tags(sidecar, data) if names else "no picture of that name beside it"
+        if not names:
+            loose.append((sidecar.name, _ALONE))
+            continue
+        owned.add(sidecar.name)
+        tags = _tags(sidecar, data)
         if isinstance(tags, str):
             loose.append((sidecar.name, tags))
             continue
         for name in names:
             join(found.setdefault(name, {}), tags.items())
-    return found, list(dict.fromkeys(loose))  # one beside two pictures that are PATHs is listed for each
+    # One beside pictures that are PATHs is listed for each of them, and once more where it is a PATH itself.
+    return found, [(name, why) for name, why in dict.fromkeys(loose) if why != _ALONE or name not in owned]
 
 
 def _owners(pictures: Iterable[Picture]) -> dict[tuple[Path, str], list[str]]:

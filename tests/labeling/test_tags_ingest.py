@@ -122,14 +122,19 @@ def test_sidecars_in_a_tar_and_beside_a_single_picture(tmp_path: Path, picture: 
     assert ["faces.tar.gz/b/1.txt", "no picture of that name beside it"] in rows(tmp_path / "w/faces/unmatched.csv")
 
 
-def test_pictures_named_singly_share_a_sidecar(tmp_path: Path, picture: Picture, labels_of: Known) -> None:
-    for seed, name in enumerate(("p.bmp", "p.png")):
-        picture(seed).save(tmp_path / name)
+@pytest.mark.parametrize("pictures", [("p.bmp", "p.png"), ("p.tif", "p.webp")])
+def test_pictures_named_singly_share_a_sidecar(
+    tmp_path: Path, picture: Picture, labels_of: Known, pictures: tuple[str, str]
+) -> None:
+    for seed, name in enumerate(pictures):
+        picture(seed).save(tmp_path / name, lossless=True)
     (tmp_path / "p.txt").write_text("smile")
     (tmp_path / "p.json").write_text("{")
-    ingest([tmp_path / "p.bmp", tmp_path / "p.png", tmp_path / "p.txt"], tmp_path / "w", SIDECAR)
+    (tmp_path / "q.txt").write_text("smile")
+    named = [tmp_path / name for name in (*pictures, "p.txt", "p.json", "q.txt")]
+    ingest(named, tmp_path / "w", SIDECAR)
     assert labels_of(0) == labels_of(1) == {"smile": "yes"}
-    assert [file for file, _ in rows(tmp_path / "w/faces/unmatched.csv")] == ["p.json"]
+    assert [file for file, _ in rows(tmp_path / "w/faces/unmatched.csv")] == ["p.json", "q.txt"]
 
 
 def test_sidecars_that_cannot_be_read_are_named(tmp_path: Path, folder: Folder, labels_of: Known) -> None:

@@ -323,6 +323,29 @@ def test_given_tags_and_labels_outweigh_the_tagger(model: Model, drawn: Path, tm
     assert named <= {f"faces/{file.name}" for file in files}
 
 
+def test_given_probabilities_outweigh_the_tagger_in_any_order(model: Model, drawn: Path, tmp_path: Path) -> None:
+    """A given probability of 0.3 stays though the tagger is surer, and comes in after the tagger as before it."""
+    files = sorted((drawn / "faces").glob("*.png"))
+    tags = tmp_path / "tags.csv"
+    tags.write_text("file,hat\n" + "".join(f"{file.name},0.3\n" for file in files[:75]))
+    given = IngestSettings(schema_name="moe34", size=64, workers=1, tags=(str(tags),), tag_threshold=0.25)
+    told = IngestSettings(schema_name="moe34", size=64, workers=1, tagger=model(), tag_threshold=0.25)
+    ends = []
+    for name, order in (("before", (given, told)), ("after", (told, given))):
+        for settings in order:
+            ingest([drawn / "faces"], tmp_path / name, settings)
+        ends.append(Workspace(tmp_path / name).table())
+    assert ends[0].frame.equals(ends[1].frame)
+    sure = ends[0].confidence("hat")
+    assert (np.abs(sure - 0.3) < 1e-6).sum() >= 75
+    assert (ends[0].codes("hat")[np.abs(sure - 0.3) < 1e-6] == 1).all()
+    again = ingest([], tmp_path / "before", told.model_copy(update={"tag_threshold": 0.9}))
+    strict = Workspace(tmp_path / "before").table()
+    assert (np.abs(strict.confidence("hat") - 0.3) < 1e-6).sum() >= 75  # while what the tagger said follows its threshold
+    assert again.faces == len(files)
+    assert (strict.codes("hat") == 1).sum() < (ends[0].codes("hat") == 1).sum()
+
+
 def test_faces_that_are_there_can_be_tagged_later(model: Model, drawn: Path, tmp_path: Path) -> None:
     ingest([drawn / "faces"], tmp_path / "w", IngestSettings(schema_name="moe34", size=64, workers=1))
     settings = IngestSettings(schema_name="moe34", size=64, workers=1, tagger=model(), tag_threshold=0.5)

@@ -113,7 +113,9 @@ class CascadeDetector:
                 boxes[:, 0] = part.shape[1] - boxes[:, 0] - boxes[:, 2]
             counts = counts * (overlap(here[None], boxes)[0][0] >= _SAME)
             total += counts.sum()
-            if counts.size and counts.max() > most:
+            if not total:
+                break  # mirrored it seldom is a face either, never a sure one
+            if counts.max(initial=0) > most:
                 most, best = counts.max(), boxes[counts.argmax()] / scale + [*low, 0, 0]
         return best, float(total / (total + _HALF))
 

@@ -39,9 +39,10 @@ def find_faces(image: Image.Image, detector: Detector, settings: DetectionSettin
     if settings.rotate == "always" or (settings.rotate == "empty" and not len(found[0])):
         turns = [found]
         for degrees in settings.rotations:
-            turned = image.rotate(degrees, Image.Resampling.BILINEAR, expand=True, fillcolor=_middle(image))
-            boxes, scores = detector.detect(np.asarray(turned), max(image.size))
-            turns.append(_kept(_back(boxes, image.size, turned.size, degrees), scores, image.size, least, settings))
+            turned = _turned(image, degrees)
+            boxes, scores = detector.detect(turned, max(image.size))
+            boxes = _back(boxes, image.size, turned.shape[1::-1], degrees)
+            turns.append(_kept(boxes, scores, image.size, least, settings))
         found = tuple(np.concatenate(part) for part in zip(*turns, strict=True))  # type: ignore[assignment]
     boxes, scores = merge_boxes(*found, settings.iou, settings.inside)
     order = reading_order(boxes)
@@ -69,6 +70,17 @@ def _back(boxes: np.ndarray, size: tuple[int, int], turned: tuple[int, int], deg
     return np.concatenate([centres - boxes[:, 2:] / 2, boxes[:, 2:]], axis=1)
 
 
-def _middle(image: Image.Image) -> tuple[int, ...]:
-    """The mean colour: corners that a rotation opens shall not look like edges."""
-    return tuple(image.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0)))  # type: ignore[arg-type]
+def _turned(image: Image.Image, degrees: float) -> np.ndarray:
+    """(h, w, 3) uint8: the picture rotated anticlockwise about its centre, whole, on its mean colour: corners that a rotation
+    opens shall not look like edges."""
+    import cv2  # ten times as fast as Pillow here
+
+    angle = math.radians(degrees)
+    cos, sin = math.cos(angle), math.sin(angle)
+    width, height = image.size
+    wide, high = (math.ceil(a * abs(cos) + b * abs(sin)) for a, b in ((width, height), (height, width)))
+    turn = np.array([[cos, sin], [-sin, cos]])
+    to, of = (np.array([w - 1, h - 1]) / 2 for w, h in ((wide, high), (width, height)))  # the middles of pixels count
+    mean = image.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+    matrix = np.column_stack([turn, to - turn @ of])
+    return cv2.warpAffine(np.asarray(image), matrix, (wide, high), flags=cv2.INTER_LINEAR, borderValue=mean)

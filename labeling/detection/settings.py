@@ -38,13 +38,13 @@ class DetectionSettings(Settings):
         "empty", description="when to look in the rotations: never, where no upright face was found, always"
     )
     working_size: int = Field(
-        640,
+        608,
         ge=64,
         le=8192,
         description="cascade: longer side of what is searched at once, px; a picture too large for its "
         "smallest faces to show is searched in tiles of it too",
     )
-    scale_factor: float = Field(1.2, gt=1, le=2, description="cascade: step between the sizes that are searched")
+    scale_factor: float = Field(1.22, gt=1, le=2, description="cascade: step between the sizes that are searched")
     neighbors: int = Field(1, ge=1, description="cascade: windows that must agree before a place is looked at again")
     input_size: int = Field(640, ge=16, le=4096, description="ONNX: side of the input where the model leaves it open, px")
     layout: Literal["auto", "yolo", "yolo5", "rows", "boxes"] = Field(

@@ -8,7 +8,7 @@ from PIL import Image
 
 from labeling.detection import crop_square, match_boxes, merge_boxes, overlap, score_boxes, square_about
 from labeling.detection.boxes import reading_order
-from labeling.detection.find import _back
+from labeling.detection.find import _back, _turned
 
 
 def test_overlap() -> None:
@@ -96,13 +96,14 @@ def test_a_box_counts_for_the_face_that_it_overlaps_most() -> None:
 
 @pytest.mark.parametrize("degrees", [-30, 17, 30, 90])
 def test_a_box_of_a_rotated_picture_comes_back_to_its_centre(degrees: float) -> None:
-    pixels = np.zeros((120, 200), dtype=np.uint8)
-    pixels[78:83, 148:153] = 255  # about (150, 80)
+    pixels = np.full((120, 200, 3), 40, dtype=np.uint8)
+    pixels[78:83, 148:153] = 255  # about (150.5, 80.5)
     image = Image.fromarray(pixels)
-    turned = image.rotate(degrees, Image.Resampling.BILINEAR, expand=True)
-    y, x = (axis.mean() for axis in np.nonzero(np.asarray(turned) > 128))
-    (box,) = _back(np.array([[x - 10, y - 10, 20, 20]]), image.size, turned.size, degrees)
-    assert box == pytest.approx([140, 70, 20, 20], abs=1.5)
+    turned = _turned(image, degrees)
+    y, x = (axis.mean() + 0.5 for axis in np.nonzero(turned[..., 0] > 128))
+    (box,) = _back(np.array([[x - 10, y - 10, 20, 20]]), image.size, turned.shape[1::-1], degrees)
+    assert box == pytest.approx([140.5, 70.5, 20, 20], abs=0.4)
+    assert turned.min() == 40  # corners have the mean colour
 
 
 @pytest.mark.parametrize("pad", ["edge", "white"])

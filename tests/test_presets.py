@@ -23,7 +23,7 @@ from sga.cli.main import main
 from sga.evaluation.settings import EvaluationSettings
 from sga.export.model import ExportSettings
 from sga.ladder import LadderSettings
-from sga.pipeline import PipelineSettings, _steps
+from sga.pipeline import PipelineSettings, make_steps
 from sga.training import GanSettings
 from sga.upscale import UpscaleSettings
 
@@ -138,12 +138,12 @@ def test_a_run_reads_all_of_its_presets_before_it_begins(name: str, tmp_path: Pa
         wanted = wanted.model_copy(update={"paths": ["faces"]})
     if wanted.illustrations:
         with pytest.raises(ConfigError, match=r"--set ingest\.detection\.cascade=FILE\.xml"):
-            _steps(space, wanted, progress=False)
+            make_steps(space, wanted, progress=False)
         wanted = wanted.model_copy(update={"ingest": {**wanted.ingest, "detection": {"cascade": "faces.xml"}}})
     last = [] if wanted.evaluation is None else ["evaluation"]
     first, *rest = STAGES
     clean = [] if wanted.clean is None else ["clean"]
-    assert list(_steps(space, wanted, progress=False)) == [first, *clean, *rest, *last]
+    assert list(make_steps(space, wanted, progress=False)) == [first, *clean, *rest, *last]
     for change, message in (
         ({"gan": "smok"}, "Did you mean smoke"),
         ({"export": "defaul"}, "Did you mean default"),
@@ -154,5 +154,5 @@ def test_a_run_reads_all_of_its_presets_before_it_begins(name: str, tmp_path: Pa
         ({"samples": None, "paths": []}, "neither"),
     ):
         with pytest.raises(ConfigError, match=message):
-            _steps(space, wanted.model_copy(update=change), progress=False)
+            make_steps(space, wanted.model_copy(update=change), progress=False)
     assert not space.root.exists()

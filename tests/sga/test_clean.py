@@ -15,7 +15,7 @@ from labeling.cleaning.review import Verdict, set_verdicts
 from labeling.table import LEFT_OUT, SPLITS, LabelTable
 from labeling.workspace import Workspace
 from sga.cli.main import main
-from sga.pipeline import PipelineSettings, _steps
+from sga.pipeline import PipelineSettings, make_steps
 
 Copy = Callable[[Path], Path]
 
@@ -90,9 +90,9 @@ def test_a_cascade_finds_no_face_where_there_is_none(
 def test_the_run_cleans_after_the_faces_and_only_once(faces_workspace: Path, copy_of: Copy) -> None:
     space = Workspace(copy_of(faces_workspace))
     plain = PipelineSettings(paths=["faces"])
-    assert "clean" not in _steps(space, plain, False)
+    assert "clean" not in make_steps(space, plain, False)
     settings = PipelineSettings(paths=["faces"], clean={"flat": 40, "duplicates": False})
-    steps = _steps(space, settings, False)
+    steps = make_steps(space, settings, False)
     assert list(steps)[:3] == ["faces", "clean", "ensemble"]
     step = steps["clean"]
     assert not step.done()
@@ -100,12 +100,12 @@ def test_the_run_cleans_after_the_faces_and_only_once(faces_workspace: Path, cop
     assert step.done()
     assert space.table().in_split(LEFT_OUT).any()
     assert (space.folder("faces") / "cleaning" / "index.html").is_file()
-    other = _steps(space, PipelineSettings(paths=["faces"], clean={"flat": 20, "duplicates": False}), False)["clean"]
+    other = make_steps(space, PipelineSettings(paths=["faces"], clean={"flat": 20, "duplicates": False}), False)["clean"]
     assert not other.done()
     with pytest.raises(ConfigError, match="blurr"):
-        _steps(space, PipelineSettings(paths=["faces"], clean={"blurr": 1}), False)
+        make_steps(space, PipelineSettings(paths=["faces"], clean={"blurr": 1}), False)
     with pytest.raises(ConfigError, match="sga clean mark --features sfn"):
-        _steps(space, PipelineSettings(paths=["faces"], clean={"features": "sfn"}), False)
+        make_steps(space, PipelineSettings(paths=["faces"], clean={"features": "sfn"}), False)
     assert step.done()
     one = space.table().faces[space.table().kept()][0]
     set_verdicts(space, {one: Verdict(LEAVE_OUT, "ann", "2026-01-01T00:00:00.000000Z")})

@@ -209,18 +209,18 @@ def test_a_finished_release_does_nothing(whole: Path, preset: Path) -> None:
 
 
 def test_another_generator_is_evaluated_again(whole: Path, preset: Path, copy_of: Callable[[Path], Path]) -> None:
-    from sga.pipeline import _steps
+    from sga.pipeline import make_steps
 
     root = copy_of(whole)
     wanted = settings(preset, whole.parent / "labelled.csv")
-    step = _steps(Workspace(root), wanted, progress=False)["evaluation"]
+    step = make_steps(Workspace(root), wanted, progress=False)["evaluation"]
     assert step.done()
     shutil.copy(root / "gan" / "generator.safetensors", root / "kept")
     (root / "gan" / "generator.safetensors").write_bytes(b"another")
     assert not step.done()
     shutil.copy(root / "kept", root / "gan" / "generator.safetensors")
     other = wanted.model_copy(update={"overrides": {**SIZES, "evaluation": [*SIZES["evaluation"], "count=8"]}})
-    assert not _steps(Workspace(root), other, progress=False)["evaluation"].done()
+    assert not make_steps(Workspace(root), other, progress=False)["evaluation"].done()
 
 
 def test_the_release_fits_its_frame() -> None:

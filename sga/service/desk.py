@@ -86,7 +86,7 @@ class Desk:
         key: requests of one wait for the same work; keep: told of the result before the next request of the key is looked at.
 
         Raises:
-            Problem: the queue is full (429), or it took too long (503).
+            Problem: the queue is full (429); or it took too long, or the service stops before it is done (503).
             ClientGone: nobody waits for the answer any more.
         """
         job = self._jobs.get(key)
@@ -105,6 +105,8 @@ class Desk:
                 raise ClientGone
             self._metrics.refused.labels("timeout").inc()
             raise self._too_late()
+        except asyncio.CancelledError:  # by the server, whose time to stop is up, or with the work that nobody begins any more
+            raise self._stopping() from None
         finally:
             gone.cancel()
             job.waiting -= 1
@@ -165,6 +167,15 @@ class Desk:
         return Problem(
             503,
             f"Expected an answer within {self._settings.timeout:g} s, found {self._faces} faces waiting. "
+            f"Ask again in {seconds} s.",
+            {"Retry-After": seconds},
+        )
+
+    def _stopping(self) -> Problem:
+        seconds = self._retry_after()
+        return Problem(
+            503,
+            f"Expected to finish this before the service stops, found its {self._settings.stop_timeout:g} s for that over. "
             f"Ask again in {seconds} s.",
             {"Retry-After": seconds},
         )

@@ -74,6 +74,9 @@ class Bounded:
         except TimeoutError:
             late = f"Expected the body within {self.settings.timeout:g} s, found part of it. Send it at once."
             return await problem_response(408, late, {"Connection": "close"})(scope, receive, send)
+        except asyncio.CancelledError:  # by the server, whose time to stop is up
+            stops = "Expected the body before the service stops, found part of it. Ask again in 1 s."
+            return await problem_response(503, stops, {"Connection": "close", "Retry-After": "1"})(scope, receive, send)
         if body is None:
             long = f"Expected a body of at most {self.settings.max_body} bytes, found more. Send less."
             return await problem_response(413, long, {"Connection": "close"})(scope, receive, send)

@@ -94,8 +94,9 @@ def install(app: FastAPI) -> None:
         if error.status_code == 405:
             allowed = headers["Allow"] = headers.get("Allow", "").replace("GET", "GET, HEAD")
             return problem_response(405, f"Expected the method {allowed}, found {request.method}. Use that one.", headers)
-        if error.status_code == 400:  # of a body that is no text
-            return problem_response(400, "Expected a body of JSON in UTF-8, found other bytes. Encode it anew.", headers)
+        if error.status_code == 400:  # of a body that Python's parser gives up on
+            found = "bytes that are none, lists too deep or a number too long"
+            return problem_response(400, f"Expected a body of JSON in UTF-8, found {found}. Correct that.", headers)
         return problem_response(error.status_code, f"{error.detail}. See /openapi.json.", headers)
 
     @app.exception_handler(Exception)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib import import_module
 from importlib.util import find_spec
 from ipaddress import ip_address
@@ -29,14 +31,16 @@ def bound_socket(host: str, port: int) -> socket.socket:
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)
-    except OSError as error:
-        raise InputError(
-            f"Expected to listen at {host} port {port}, found: {error.strerror or error}. Type, for example: --port 0"
-        ) from error
+        with ExitStack() as on_failure:
+            listener = on_failure.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(2048)
+            on_failure.pop_all()
+    except (OSError, UnicodeError) as error:  # the latter of a name too long for one
+        found = (error.strerror or error) if isinstance(error, OSError) else "no name of a host"
+        way = "--port 0" if getattr(error, "errno", 0) in (errno.EADDRINUSE, errno.EACCES) else "--host 127.0.0.1"
+        raise InputError(f"Expected to listen at {host} port {port}, found: {found}. Type, for example: {way}") from error
     return listener
 
 

@@ -16,6 +16,9 @@ from typing import Any
 
 import pytest
 
+from configs.errors import InputError
+from sga.service.server import bound_socket
+
 FOREVER = {"count": 4, "seed": 1, "max_attempts": 1000000}
 
 
@@ -114,11 +117,15 @@ def test_a_request_that_takes_too_long_is_503(serve, endless: Path) -> None:
 
 
 def test_a_stop_finishes_what_was_taken_on(serve, endless: Path) -> None:
-    server = serve("--no-page", "--set", "max_attempts=1000000", model=endless)
-    started = time.monotonic()
-    assert server.generate(count=8, seed=1, max_attempts=100).status == 200
-    one = time.monotonic() - started
-    attempts = max(200, round(100 * 2 / one))  # takes about two seconds
+    limits = ("--set", "stop_timeout=120", "--set", "timeout=120")
+    server = serve("--no-page", "--set", "max_attempts=1000000", *limits, model=endless)
+
+    def seconds() -> float:
+        started = time.monotonic()
+        assert server.generate(count=8, seed=1, max_attempts=100).status == 200
+        return time.monotonic() - started
+
+    attempts = max(200, round(100 * 4 / min(seconds() for _ in range(3))))  # takes about four seconds
     pending = Pending(server.address, count=8, seed=1, max_attempts=attempts)
     until(lambda: server.figure("sga_queue_faces") == 8)
     stopped: list[tuple[int, str]] = []
@@ -145,12 +152,20 @@ def test_a_connection_that_says_nothing_is_closed(serve) -> None:
 def test_a_stop_does_not_wait_for_ever(serve, endless: Path) -> None:
     server = serve("--no-page", "--set", "stop_timeout=1", "--set", "max_attempts=1000000", model=endless)
     pending = Pending(server.address, **FOREVER)
+    half = socket.create_connection(server.address.rsplit(":", 1), timeout=60)
+    half.sendall(b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
     until(lambda: server.figure("sga_queue_faces") == 4)
     started = time.monotonic()
-    code, _ = server.stop()
+    code, errors = server.stop()
     assert code == 0
-    assert time.monotonic() - started < 15
-    pending.connection.close()
+    assert "Traceback" not in errors
+    assert time.monotonic() - started < 30
+    status, headers, body = pending.answer()
+    assert (status, headers["content-type"]) == (503, "application/problem+json")
+    assert int(headers["retry-after"]) >= 1
+    assert "service stops, found its 1 s" in json.loads(body)["detail"]
+    assert half.recv(4096).startswith(b"HTTP/1.1 503")
+    half.close()
 
 
 def listens(address: str) -> bool:
@@ -173,6 +188,12 @@ def test_a_taken_port_is_told(server, model_path: Path) -> None:
     assert f"port {port}" in done.stderr
     assert "--port 0" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("host", ["256.1.1.1", "a" * 70, "198.51.100.7"])
+def test_a_host_that_is_none_of_this_machine_is_told(host: str) -> None:
+    with pytest.raises(InputError, match=r"Type, for example: --host 127\.0\.0\.1"):
+        bound_socket(host, 0)
 
 
 def test_listening_elsewhere_is_warned_of(serve) -> None:

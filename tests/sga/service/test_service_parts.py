@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from sga import FaceModel
+from sga.service import gatherer as gatherer_module
 from sga.service.batcher import Batcher, Cancelled, SharedNetwork, Ticket, share_networks, working_for
 from sga.service.cache import ByteCache
 from sga.service.gatherer import Gatherer
@@ -163,9 +164,10 @@ def test_a_gatherer_works_on_what_comes_together_and_keeps_mistakes_apart() -> N
     gatherer.close()
 
 
-def test_a_gatherer_waits_for_those_who_were_there_lately() -> None:
+def test_a_gatherer_waits_for_those_who_were_there_lately(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two come together; then the first of the next two is not worked on before the other came, who comes later than others
     are waited for. Who does not come at all is not waited for again."""
+    monkeypatch.setattr(gatherer_module, "_LONGER", 25)  # 5 s: no stall of the machine is as long
     groups: list[list[int]] = []
 
     def work(asked: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -183,12 +185,13 @@ def test_a_gatherer_waits_for_those_who_were_there_lately() -> None:
         assert [future.result(20) for future in futures] == list(values)
         return time.monotonic() - started
 
+    both = [gatherer.submit(value, Ticket()) for value in (1, 2)]  # before it begins: no stall comes between them
     gatherer.start()
-    ask(1, 2)
+    assert [future.result(20) for future in both] == [1, 2]
     ask(3, 4, pause=0.4)
     assert groups == [[1, 2], [3, 4]]
-    assert ask(5) > 0.9  # the other is waited for once
-    assert ask(6) < 0.9
+    assert ask(5) > 4.5  # the other is waited for once
+    assert ask(6) < 4.5
     assert groups[2:] == [[5], [6]]
     gatherer.close()
 

@@ -6,14 +6,16 @@ import lzma
 import os
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import IO, cast
 
 from configs.errors import InputError
+from labeling.ingest.titles import as_text, titles_of
 
-__all__ = ["MAX_BYTES", "SIDECARS", "Listing", "Picture", "as_text", "list_pictures", "read_pictures"]
+__all__ = ["MAX_BYTES", "SIDECARS", "Listing", "Picture", "list_pictures", "read_pictures"]
 
 MAX_BYTES = 128 * 2**20
 """A larger file is refused unread."""
@@ -28,8 +30,8 @@ _DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 class Picture:
     """A file that may be a face.
 
-    `name`: what reports call it, `<base>/<inner>` (longer where two PATHs share a base); `base`: PATH's last part; `inner`: its
-    path below PATH.
+    `name`: what reports call it, `<base>/<inner>`, longer where PATHs share a base (see `titles_of`); `base`: PATH's last part;
+    `inner`: its path below PATH.
     """
 
     name: str
@@ -43,18 +45,25 @@ class Picture:
 @dataclass(frozen=True)
 class Listing:
     """What the PATHs hold: pictures to try, (name, reason) of everything that cannot be one, and files of tags beside
-    pictures."""
+    pictures. titles: what each PATH is called in names."""
 
     pictures: tuple[Picture, ...]
     rejected: tuple[tuple[str, str], ...]
     sidecars: tuple[Picture, ...] = ()
+    titles: Mapping[Path, str] = field(default_factory=dict)
 
 
-def list_pictures(paths: Sequence[str | Path], skip: Sequence[Path] = (), *, sidecars: bool = False) -> Listing:
+def list_pictures(
+    paths: Sequence[str | Path],
+    skip: Sequence[Path] = (),
+    *,
+    sidecars: bool = False,
+    titles: Mapping[str, str] = MappingProxyType({}),
+) -> Listing:
     """List PATHs: folders with all that is below them, tar files (compressed ones too), single pictures.
 
     skip: files and folders that are left out (the workspace, the labels CSV); sidecars: `.txt` and `.json` are no pictures but
-    their tags. A file reached by two PATHs is listed once.
+    their tags; titles: of PATHs of earlier ingests, see `titles_of`. A file reached by two PATHs is listed once.
 
     Raises:
         InputError: a PATH does not exist, cannot be read or is a damaged tar; or nothing is found at all.
@@ -63,8 +72,8 @@ def list_pictures(paths: Sequence[str | Path], skip: Sequence[Path] = (), *, sid
     rejected: list[tuple[str, str]] = []
     skipped = {path.resolve() for path in skip}
     seen = set(skipped)
-    titles = _titles([Path(path) for path in paths])
-    for root, title in titles.items():
+    roots = titles_of(paths, titles)
+    for root, title in roots.items():
         if root.is_dir():
             _list_folder(root, title, seen, pictures, rejected)
         elif not root.is_file():
@@ -88,7 +97,7 @@ def list_pictures(paths: Sequence[str | Path], skip: Sequence[Path] = (), *, sid
         raise InputError(
             f"Expected pictures of cropped faces in {named}, found no file. Name a folder or tar file that holds some."
         )
-    return Listing(tuple(pictures), tuple(rejected), tuple(tags))
+    return Listing(tuple(pictures), tuple(rejected), tuple(tags), roots)
 
 
 def _is_sidecar(file: Picture) -> bool:
@@ -101,20 +110,6 @@ def _beside(picture: Path, title: str, skipped: set[Path]) -> Iterator[Picture]:
         for path in dict.fromkeys((picture.with_name(picture.name + suffix), picture.with_suffix(suffix))):
             if path.is_file() and path.resolve() not in skipped:
                 yield Picture(str(PurePosixPath(title).with_name(as_text(path.name))), picture.name, path.name, picture, path)
-
-
-def _titles(paths: Sequence[Path]) -> dict[Path, str]:
-    """Each PATH, resolved, by the fewest last parts that tell it from the others."""
-    roots = sorted({path.resolve() for path in paths})
-    titles = {}
-    for root in roots:
-        parts = next(
-            count
-            for count in range(1, len(root.parts) + 1)
-            if not any(other.parts[-count:] == root.parts[-count:] for other in roots if other != root)
-        )
-        titles[root] = as_text("/".join(root.parts[-parts:]))
-    return titles
 
 
 def _list_folder(root: Path, title: str, seen: set[Path], pictures: list[Picture], rejected: list[tuple[str, str]]) -> None:
@@ -174,11 +169,6 @@ def _damaged(root: Path, error: Exception | str) -> InputError:
 
 def _normal(name: str) -> str:
     return as_text(PurePosixPath(name.replace("\\", "/")).as_posix())
-
-
-def as_text(name: str) -> str:
-    """A file name as valid text: bytes that are no UTF-8 become escapes, so that every report can name the file."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def read_pictures(listing: Listing) -> Iterator[tuple[Picture, bytes | str]]:

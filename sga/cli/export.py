@@ -63,6 +63,7 @@ def _write_page(out: Path, model: str | None) -> None:
     typer.echo(f"{out}: the page of {folder.spec.name} ({folder.hash}).")
     typer.echo(
         f"A visitor downloads {(sizes['generator'] + sizes['judge']) / 1e6:.2f} MB of networks (generator {told['generator']}, "
-        f"judge {told['judge']}), {told['arrays']} MB of styles and {told['runtime']} MB of runtime."
+        f"judge {told['judge']}), {told['arrays']} MB of styles and {told['runtime']} MB of runtime"
+        + (f"; {told['upscaler']} MB more with a first larger picture." if "upscaler" in told else ".")
     )
     typer.echo(f"Copy it to any static host, or look at it: python -m http.server --directory {out}")

@@ -116,6 +116,10 @@ class Enlarger:
             factors.append(factors[-1] * self.scale)
         return factors
 
+    def untiled(self, size: int) -> list[int]:
+        """The `factors` by which a picture of that edge is enlarged without tiles, up to the largest size there is."""
+        return [one for one in self.factors if size * one // self.scale <= _TILE + _MARGIN and size * one <= LARGEST]
+
     def _pass(self, image: np.ndarray) -> np.ndarray:
         """One pass, of a large picture in tiles: the memory is that of a tile, and the margin around each holds all that its
         pixels depend on."""

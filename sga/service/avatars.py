@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from configs.errors import UserError
 from sga.generation.conditions import ANY
-from sga.service.bodies import literal
+from sga.service.bodies import literal, size_told
 from sga.service.middleware import HEAD, ROUTE
 from sga.service.problems import ClientGone, Problem, documented, told
 from sga.service.service import AvatarAsked, Service
@@ -121,9 +121,11 @@ class Direct:
 
 def _query(service: Service) -> type[BaseModel]:
     spec, settings = service.spec, service.settings
-    sizes = f"{settings.min_size} … {settings.max_size}; without it {spec.size}, as drawn"
     fields: dict[str, Any] = {
-        "size": (int, Field(spec.size, ge=settings.min_size, le=settings.max_size, description=f"edge in pixels, {sizes}")),
+        "size": (
+            int,
+            Field(spec.size, ge=settings.min_size, le=settings.max_size, description=size_told(spec, settings)),
+        ),
         "gender": (literal(*spec.gender.values, ANY), Field(ANY, description="any: the ID decides")),
         "model": (
             str | None,

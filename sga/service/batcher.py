@@ -21,7 +21,7 @@ import numpy as np
 
 from sga.generation import FaceModel
 
-__all__ = ["Batcher", "Cancelled", "SharedNetwork", "Ticket", "Tickets", "share_networks", "working_for"]
+__all__ = ["Batcher", "Cancelled", "SharedNetwork", "Ticket", "Tickets", "check_wanted", "share_networks", "working_for"]
 
 Arrays: TypeAlias = Mapping[str, np.ndarray]
 
@@ -60,6 +60,13 @@ def working_for(ticket: Ticket | Tickets) -> Iterator[None]:
         yield
     finally:
         _TICKET.reset(token)
+
+
+def check_wanted() -> None:
+    """For long work between the networks' calls. Raises `Cancelled` where the request of this thread was given up."""
+    ticket = _TICKET.get()
+    if ticket is not None and ticket.cancelled:
+        raise Cancelled
 
 
 class Runner(Protocol):

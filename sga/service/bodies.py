@@ -10,7 +10,7 @@ from sga.generation.conditions import ANY
 from sga.model_folder import ModelSpec
 from sga.service.settings import ServiceSettings
 
-__all__ = ["DrawnFace", "Generated", "Health", "generate_body", "literal"]
+__all__ = ["DrawnFace", "Generated", "Health", "generate_body", "literal", "size_told"]
 
 
 def _whole(least: int, most: int) -> Any:
@@ -25,6 +25,11 @@ def _whole(least: int, most: int) -> Any:
 def literal(*values: str) -> Any:
     """The type of one of these texts."""
     return Literal[values]
+
+
+def size_told(spec: ModelSpec, settings: ServiceSettings) -> str:
+    """What OpenAPI says of a picture's size."""
+    return f"edge in pixels, {settings.min_size} … {settings.max_size}; without it {spec.size}, as drawn"
 
 
 class DrawnFace(BaseModel):
@@ -75,6 +80,7 @@ def generate_body(spec: ModelSpec, settings: ServiceSettings) -> type[BaseModel]
     wanted: dict[str, Any] = {one.name: (literal(*one.values) | None, None) for one in style}
     where = create_model("Where", __config__=strict, __doc__="Values that the judge must see.", **wanted)
     quality = literal(*spec.quality.values)
+    together = f"those larger than drawn have at most {settings.max_pixels} pixels together, where there are several"
     fields: dict[str, Any] = {
         "gender": (literal(*spec.gender.values, ANY), Field(ANY, description="any: each face draws its own")),
         "count": (_whole(1, settings.max_count), 1),
@@ -86,6 +92,10 @@ def generate_body(spec: ModelSpec, settings: ServiceSettings) -> type[BaseModel]
         ),
         "max_attempts": (_whole(1, settings.max_attempts) | None, Field(None, description="draws that a face may take")),
         "on_exhausted": (literal("best", "gap"), Field("best", description="a face that never passed: its best, or none")),
+        "size": (
+            _whole(settings.min_size, settings.max_size) | None,
+            Field(None, description=f"{size_told(spec, settings)}; {together}"),
+        ),
         "format": (literal("json", "zip"), Field("json", description="JSON with base64 pictures, or a zip of PNG files")),
     }
     return create_model("Generate", __config__=strict, __doc__="What to draw.", **fields)

@@ -4,6 +4,7 @@ import base64
 import io
 import secrets
 import zipfile
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from configs.errors import InputError
 from sga.generation import Face, Report
+from sga.service.batcher import check_wanted
 from sga.service.bodies import DrawnFace, Generated, generate_body
 from sga.service.problems import Problem, documented
 from sga.service.service import Service
@@ -38,11 +40,26 @@ def generate_routes(service: Service) -> APIRouter:
         },
     )
     async def generate(request: Request, body: Annotated[wanted, Body()]) -> Response:  # type: ignore[valid-type]
-        """The faces that `sga generate` draws from the same seed, bit for bit."""
+        """The faces that `sga generate` draws from the same seed and at the same size, byte for byte: larger ones by the
+        model's upscaler, as `--size`."""
         asked: Any = body
+        _check_pixels(service, asked)
         return await service.desk.do(request, asked.count, partial(service.begin, partial(_draw, service, asked)))
 
     return router
+
+
+def _check_pixels(service: Service, wanted: Any) -> None:
+    """Refuse faces that are many and large at once: what enlarging and encoding take grows with the pixels."""
+    size, most = wanted.size or service.spec.size, service.settings.max_pixels
+    pixels = wanted.count * size**2
+    if size > service.spec.size and wanted.count > 1 and pixels > most:
+        fitting = max(1, most // size**2)
+        raise Problem(  # the body is as described, so this is none of the 422
+            409,
+            f"Expected faces of at most {most} pixels together, found {wanted.count} of {size} × {size}, which are {pixels}. "
+            f"Ask for {fitting} at a time, or for smaller ones.",
+        )
 
 
 def _draw(service: Service, wanted: Any) -> Response:
@@ -53,11 +70,10 @@ def _draw(service: Service, wanted: Any) -> Response:
     attempts = min(service.spec.defaults.max_attempts, limit) if wanted.max_attempts is None else wanted.max_attempts
     asked = (wanted.gender, wanted.count, seed, wanted.min_quality, attempts, wanted.on_exhausted, where, report)
     try:
-        drawn = service.model.stream(*asked)
+        drawn = service.model.stream(*asked, size=wanted.size)
     except InputError as error:  # the request is sound, and this model cannot meet it
         raise Problem(409, str(error)) from error
-    # Each face is encoded as it is done, while the others are being drawn.
-    faces = sorted(((face, face.png()) for face in drawn), key=lambda pair: pair[0].index)
+    faces = sorted(_encoded(drawn), key=lambda pair: pair[0].index)
     service.metrics.faces.labels("generate").inc(len(faces))
     service.metrics.attempts.labels("accepted").inc(report.accepted)
     service.metrics.attempts.labels("turned down").inc(report.attempts - report.accepted)
@@ -71,6 +87,13 @@ def _draw(service: Service, wanted: Any) -> Response:
         faces=[_described(service, face, png) for face, png in faces],
     )
     return JSONResponse(told.model_dump(), headers=_told(seed))
+
+
+def _encoded(drawn: Iterable[Face]) -> Iterator[tuple[Face, bytes]]:
+    """Each face with its PNG as it is done, while the others are being drawn."""
+    for face in drawn:
+        yield face, face.png()
+        check_wanted()
 
 
 def _told(seed: int) -> dict[str, str]:

@@ -42,9 +42,14 @@ class ServiceSettings(Settings):
     connections: int = Field(1024, ge=1, description="connections at the same time; one more is answered 503")
 
     max_id: int = Field(256, ge=1, le=2048, description="characters (Unicode code points) of an ID")
-    min_size: int = Field(16, ge=16, description="least edge of an avatar, pixels")
-    max_size: int = Field(1024, ge=16, le=4096, description="largest edge of an avatar, pixels")
+    min_size: int = Field(16, ge=16, description="least edge of a picture, pixels")
+    max_size: int = Field(1024, ge=16, le=4096, description="largest edge of a picture, pixels")
     max_count: int = Field(64, ge=1, description="faces of one request to /generate")
+    max_pixels: int = Field(
+        64 * 384**2,
+        ge=1,
+        description="pixels of all faces of one request to /generate that are larger than drawn; a single one is not counted",
+    )
     max_attempts: int = Field(64, ge=1, description="draws that a face of /generate may take")
     max_body: int = Field(16 * 1024, ge=64, description="bytes of a request's body")
 

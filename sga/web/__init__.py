@@ -14,7 +14,7 @@ from configs.errors import InputError, ModelError
 from configs.files import atomic_path, check_space
 from sga.generation.face_model import FaceModel
 from sga.generation.rng import quantiles
-from sga.model_folder import SMALL_JUDGE, ModelFolder, read_arrays
+from sga.model_folder import SMALL_JUDGE, UPSCALER, ModelFolder, read_arrays
 from sga.web.arrays import exact_sums, pack
 
 __all__ = ["DIST", "HEADERS", "POLICY", "immutable", "page_files", "write_page"]
@@ -71,7 +71,8 @@ def page_files(folder: ModelFolder, model: FaceModel | None = None) -> dict[str,
 def write_page(folder: ModelFolder, out: str | Path) -> dict[str, int]:
     """Write the page into `out`; index.html comes last. Files of an earlier page that are not of this one leave `assets/`.
 
-    Returns the bytes that a visitor downloads, by what they are: generator, judge, arrays, runtime, page.
+    Returns the bytes that a visitor downloads, by what they are: generator, judge, arrays, runtime, page; and the upscaler,
+    where the page has one, which is downloaded when a larger picture is first asked for.
 
     Raises:
         InputError: the place cannot be written, or holds something else than a page.
@@ -93,7 +94,7 @@ def write_page(folder: ModelFolder, out: str | Path) -> dict[str, int]:
 
 
 def download_sizes(files: dict[str, bytes]) -> dict[str, int]:
-    """Bytes that travel on a first visit, by what they are."""
+    """Bytes that travel on a first visit, by what they are; the upscaler's beside them."""
     header = json.loads(files["model.json"])
     sizes = {name: entry["bytes"] for name, entry in header["files"].items()}
     named = {entry["path"] for entry in header["files"].values()}
@@ -107,17 +108,21 @@ def _model_files(folder: ModelFolder, model: FaceModel) -> dict[str, bytes]:
     spec, content = folder.spec, folder.read_all()
     judge = SMALL_JUDGE if SMALL_JUDGE in content else "judge.onnx"
     packed, table = pack(_arrays(folder, content, model))
+    larger = _upscaler(model)
     files: dict[str, bytes] = {}
-    entries = {}
+    entries: dict[str, dict[str, Any]] = {}
     for name, file, raw in (
         ("generator", "generator.onnx", content["generator.onnx"]),
         ("judge", judge, content[judge]),
         ("arrays", "arrays", packed),
+        *([("upscaler", UPSCALER, content[UPSCALER])] if larger else []),
     ):
         small = gzip.compress(raw, 6, mtime=0)
         path = f"assets/{file.partition('.')[0]}-{hashlib.sha256(small).hexdigest()[:12]}.bin"
         files[path] = small
         entries[name] = {"path": path, "bytes": len(small), "unpacked": len(raw)}
+    if larger:
+        entries["upscaler"] |= larger
     strict = spec.quality.values[-1]
     header: dict[str, Any] = {
         "format": 1,
@@ -139,6 +144,13 @@ def _model_files(folder: ModelFolder, model: FaceModel) -> dict[str, bytes]:
     }
     files["model.json"] = json.dumps(header, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     return files
+
+
+def _upscaler(model: FaceModel) -> dict[str, Any]:
+    """Name and factors of the upscaler, nothing where there is none, or the first pass would need tiles."""
+    enlarger = model.enlarger
+    factors = enlarger.untiled(model.size) if enlarger.learned else []
+    return {"name": enlarger.name, "factors": factors} if factors else {}
 
 
 def _arrays(folder: ModelFolder, content: dict[str, bytes], model: FaceModel) -> dict[str, np.ndarray]:

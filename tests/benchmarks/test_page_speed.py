@@ -2,8 +2,8 @@
 
 pytest tests/benchmarks/test_page_speed.py -o addopts=--import-mode=importlib
 
-Measured inside the worker: a face of the generator, and a judged one, with one thread and with two, in one run. Other work on
-the cores shows in all of them.
+Measured inside the worker: a face of the generator, and a judged one, with one thread and with two, in one run. Then the chosen
+face as a larger PNG, encoding included. Other work on the cores shows in all of them.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ DRAW = """async ({faces, judged}) => {
 }"""
 
 
+LARGER = "async (times) => { const begun = performance.now(); await sga.png(times); return performance.now() - begun; }"
+
+
 def test_time_of_a_face(figure: Figure, measured_model: Path, tmp_path: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api")
     program = SITE.chromium()
@@ -48,6 +51,11 @@ def test_time_of_a_face(figure: Figure, measured_model: Path, tmp_path: Path) ->
     figure(f"page: one thread over two, a face of the generator: {plain[1] / plain[2]:.2f}")
 
 
+def _larger(page: Any) -> str:
+    factors = (page.evaluate("sga.header()")["files"].get("upscaler") or {"factors": []})["factors"]
+    return ", ".join(f"{times}x as PNG {min(page.evaluate(LARGER, times) for _ in range(4)):.0f} ms" for times in factors)
+
+
 def _measure(browser: Any, url: str, threads: int, figure: Figure) -> float:
     page = browser.new_page()
     page.set_default_timeout(300_000)
@@ -57,11 +65,13 @@ def _measure(browser: Any, url: str, threads: int, figure: Figure) -> float:
     assert page.evaluate("sga.runs()")["threads"] == threads
     page.evaluate(DRAW, {"faces": WARM, "judged": True})
     told = {judged: page.evaluate(DRAW, {"faces": FACES, "judged": judged}) for judged in (False, True)}
+    larger = _larger(page)
     drawn = [one["draw"] for one in told[False]["spent"]]
     both = [one["draw"] + one["judge"] for one in told[True]["spent"]]
     page.close()
     plain, judged = float(np.median(drawn)), float(np.median(both))
     aim = " (aim 60)" if threads == 2 else ""
     walls = " and ".join(f"{told[one]['wall'] / FACES:.0f}" for one in (False, True))
+    figure(f"page, {threads} thread(s): {larger or 'no upscaler'}")
     figure(f"page, {threads} thread(s): {plain:.0f} ms a face{aim}, {judged:.0f} ms judged; with the worker's loop {walls} ms")
     return plain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sga.model_folder import seal_model_folder
+from sga.model_folder import UPSCALER, seal_model_folder
 
 SIZE, NOISE, STYLE = 96, 16, 30
 SCHEMA = {
@@ -220,6 +221,20 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
 def model_path(make_model: MakeModel) -> Path:
     """The tiny model folder, with a critic. Read only: copy it before changing it."""
     return make_model(critic=True)
+
+
+@pytest.fixture(scope="session")
+def sharp(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with an upscaler that learnt nothing. Read only."""
+    torch = pytest.importorskip("torch", reason="the extra train writes the upscaler of the test model")
+    from sga.upscale.graph import export_upscaler
+    from sga.upscale.network import UpscaleNetwork
+
+    folder = Path(shutil.copytree(model_path, tmp_path_factory.mktemp("sharp") / "model"))
+    torch.manual_seed(3)
+    export_upscaler(folder / UPSCALER, UpscaleNetwork(8, 1))
+    seal_model_folder(folder, json.loads((folder / "model.json").read_text()))
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
-import shutil
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from configs.errors import InputError
@@ -18,9 +15,7 @@ from sga import FaceModel
 from sga.cli import main as cli
 from sga.generation.enlarge import Enlarger, resample
 from sga.generation.metadata import read_metadata
-from sga.model_folder import UPSCALER, seal_model_folder
-from sga.upscale.graph import export_upscaler
-from sga.upscale.network import UpscaleNetwork
+from sga.model_folder import UPSCALER
 
 GENERATE = ["generate", "--gender", "female", "--seed", "7"]
 
@@ -38,16 +33,6 @@ def files(folder: Path) -> dict[str, bytes]:
 def image_of(content: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(content)) as picture:
         return np.asarray(picture)
-
-
-@pytest.fixture(scope="module")
-def sharp(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model with an upscaler."""
-    folder = Path(shutil.copytree(model_path, tmp_path_factory.mktemp("sharp") / "model"))
-    torch.manual_seed(3)
-    export_upscaler(folder / UPSCALER, UpscaleNetwork(8, 1))
-    seal_model_folder(folder, json.loads((folder / "model.json").read_text()))
-    return folder
 
 
 @pytest.fixture(scope="module")

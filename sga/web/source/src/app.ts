@@ -53,7 +53,12 @@ export class App {
       available: (conditions) => this.available(conditions),
       failed: (error) => this.fail(error),
     });
-    this.shown = new Shown(spec, announcer, (face) => this.link(face));
+    this.shown = new Shown(
+      spec,
+      announcer,
+      (face) => this.link(face),
+      (face, times, told) => this.enlarge(face, times, told),
+    );
     this.name = new Name(spec, (recipe) => void this.redraw(recipe));
     this.between = new Between(
       spec,
@@ -129,9 +134,9 @@ export class App {
     return (await this.engine.ask({ order: "judge", pixels }).ended).result;
   }
 
-  /** The chosen face as it is downloaded. */
-  png(): Promise<Uint8Array> {
-    return this.shown.png(1);
+  /** The chosen face as it is downloaded, so many times as large. */
+  png(times = 1): Promise<Uint8Array> {
+    return this.shown.png(times);
   }
 
   link(face: Face): string {
@@ -143,6 +148,14 @@ export class App {
 
   private async available(conditions: Conditions): Promise<Record<string, number[]>> {
     return (await this.engine.ask<Record<string, number[]>>({ order: "available", ...conditions }).ended).result;
+  }
+
+  private async enlarge(
+    { pixels }: Face,
+    times: number,
+    progress: (received: number, total: number) => void,
+  ): Promise<Uint8Array> {
+    return (await this.engine.ask<Uint8Array>({ order: "enlarge", pixels, times }, { progress }).ended).result;
   }
 
   private async redraw(recipe: Recipe): Promise<void> {

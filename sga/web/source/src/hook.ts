@@ -9,7 +9,7 @@
  *                                                      // {pixels, verdict, failed, spent, link}: pixels are RGB, row by row
  *     await sga.judge(pixels)                          // {probabilities, quality}
  *     await sga.until(order)                           // a DrawOrder of engine/protocol.ts: the faces as they ended
- *     await sga.png()                                  // the chosen face as it is downloaded
+ *     await sga.png(times = 1)                         // the chosen face as it is downloaded, larger by a factor of the header's
  *
  * Genders and values are codes, their places in the schema.
  */
@@ -47,7 +47,7 @@ export function hook(opening: Promise<App>): void {
         await app.draw({ ...order, order: "draw" }, ({ place, face }) => (faces[place] = face)).ended;
         return faces.map((face) => plain(app, face));
       },
-      png: async () => [...(await (await opening).png())],
+      png: async (times = 1) => [...(await (await opening).png(times))],
     },
   });
 }

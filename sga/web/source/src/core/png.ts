@@ -17,8 +17,8 @@ export interface Pictured {
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 const encoder = new TextEncoder();
 
-/** What the PNG carries as text, in the words of sga/generation/face.py. */
-export function metadata(spec: Spec, face: Pictured): Record<string, string> {
+/** What the PNG carries as text, in the words of sga/generation/face.py. times: by how much the upscaler enlarged the face. */
+export function metadata(spec: Spec, face: Pictured, times = 1): Record<string, string> {
   const { recipe, latents, verdict, failed } = face;
   const subject: Record<string, string> = {};
   if (recipe.kind === "seed") Object.assign(subject, { seed: recipe.seed, index: `${recipe.index}` });
@@ -31,6 +31,7 @@ export function metadata(spec: Spec, face: Pictured): Record<string, string> {
   return {
     Software: "sga-gan",
     made: recipe.kind === "id" ? "avatar" : "page",
+    ...sizeNotes(spec, times),
     ...subject,
     attempt: `${face.attempt}`,
     gender: spec.gender.values[latents.gender]!,
@@ -43,6 +44,11 @@ export function metadata(spec: Spec, face: Pictured): Record<string, string> {
     licence: spec.header.licence,
     latents: toText(latents),
   };
+}
+
+/** What a face says of another size than its own; nothing of its own. */
+function sizeNotes({ header }: Spec, times: number): Record<string, string> {
+  return times === 1 ? {} : { size: `${header.size * times}`, upscaler: header.files.upscaler!.name };
 }
 
 /** The shortest decimal text that a float32 comes back from, as NumPy writes it. */

@@ -14,6 +14,14 @@ export interface FileEntry {
   unpacked: number;
 }
 
+/** The upscaler: fetched when a larger picture is first asked for. */
+export interface UpscalerEntry extends FileEntry {
+  /** What pictures say enlarged them: 16 hex digits of the unpacked file's SHA-256. */
+  name: string;
+  /** What one pass, two passes and so on enlarge by. */
+  factors: number[];
+}
+
 export interface ArrayEntry {
   dtype: "float16" | "float32" | "float64" | "int8" | "int16" | "int32" | "uint8";
   shape: number[];
@@ -41,7 +49,7 @@ export interface Header {
   avatar_attempts: number;
   licence: string;
   judge: string;
-  files: { generator: FileEntry; judge: FileEntry; arrays: FileEntry };
+  files: { generator: FileEntry; judge: FileEntry; arrays: FileEntry; upscaler?: UpscalerEntry };
   arrays: Record<string, ArrayEntry>;
 }
 

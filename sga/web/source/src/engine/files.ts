@@ -23,9 +23,10 @@ export async function download(
   url: URL,
   { bytes, unpacked }: Omit<FileEntry, "path">,
   progress: Progress,
+  cache: RequestCache = "default",
 ): Promise<ArrayBuffer> {
   progress.expect(bytes);
-  const response = await fetch(url);
+  const response = await fetch(url, { cache });
   if (!response.ok || !response.body) throw new Error(`${url.pathname}: ${response.status} ${response.statusText}`);
   const parts: Uint8Array<ArrayBuffer>[] = [];
   let count = 0;

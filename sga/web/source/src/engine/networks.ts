@@ -4,7 +4,12 @@ import { type Verdict, readVerdict } from "../core/criterion";
 import { type Spec } from "../core/spec";
 import { type Backend, type Ort } from "./runtime";
 
-type Session = Awaited<ReturnType<Ort["InferenceSession"]["create"]>>;
+export type Session = Awaited<ReturnType<Ort["InferenceSession"]["create"]>>;
+
+export function openSession(ort: Ort, content: ArrayBuffer, backend: Backend): Promise<Session> {
+  const options = { executionProviders: [backend], graphOptimizationLevel: "all" as const, logSeverityLevel: 3 as const };
+  return ort.InferenceSession.create(content, options);
+}
 
 export class Networks {
   private constructor(
@@ -15,10 +20,9 @@ export class Networks {
   ) {}
 
   static async create(ort: Ort, spec: Spec, backend: Backend, generator: ArrayBuffer, judge: ArrayBuffer): Promise<Networks> {
-    const options = { executionProviders: [backend], graphOptimizationLevel: "all" as const, logSeverityLevel: 3 as const };
-    const draws = await ort.InferenceSession.create(generator, options);
+    const draws = await openSession(ort, generator, backend);
     // The judge stays on the processor: it is small, and its scores decide which attempt is taken.
-    const judges = await ort.InferenceSession.create(judge, { ...options, executionProviders: ["wasm"] });
+    const judges = await openSession(ort, judge, "wasm");
     return new Networks(ort, spec, draws, judges);
   }
 

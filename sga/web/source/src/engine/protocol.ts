@@ -52,12 +52,20 @@ export interface DrawOrder {
   where: Conditions["where"];
 }
 
+/** Make a face as drawn larger by the model's upscaler, which is fetched where that was not done. */
+export interface EnlargeOrder {
+  order: "enlarge";
+  pixels: Uint8Array;
+  times: number;
+}
+
 export type Order =
   | StartOrder
   | DrawOrder
   | { order: "mix"; a: Latents; b: Latents; t: number; judged: boolean }
   | { order: "latents"; recipe: Recipe }
   | { order: "judge"; pixels: Uint8Array }
+  | EnlargeOrder
   | { order: "available"; gender: number | null; where: Conditions["where"] };
 
 export type Request = (Order & { id: number }) | { order: "stop"; id: number };

@@ -7,14 +7,25 @@ import { Draws, seedSubject } from "../core/rng";
 import { type Arrays, type Header, readArrays, Spec } from "../core/spec";
 import { download, Progress } from "./files";
 import { Networks } from "./networks";
-import { type DrawOrder, type Face, type Order, type Plan, type Reply, type Request, type StartOrder } from "./protocol";
+import {
+  type DrawOrder,
+  type EnlargeOrder,
+  type Face,
+  type Order,
+  type Plan,
+  type Reply,
+  type Request,
+  type StartOrder,
+} from "./protocol";
 import { loadRuntime } from "./runtime";
+import { Upscaler } from "./upscaler";
 
 interface Model {
   spec: Spec;
   arrays: Arrays;
   prior: StylePrior;
   networks: Networks;
+  upscaler: Upscaler | null;
 }
 
 /** An order under way. Each step is one pass through the networks at most. */
@@ -35,9 +46,24 @@ self.onmessage = ({ data }: MessageEvent<Request>) => {
     if (job) job.stopped = true;
     return;
   }
-  jobs.push({ id: data.id, steps: steps(data, data.id), stopped: false });
-  void work();
+  if (data.order === "enlarge") void enlarge(data, data.id);
+  else begin(data, data.id);
 };
+
+function begin(order: Order, id: number): void {
+  jobs.push({ id, steps: steps(order, id), stopped: false });
+  void work();
+}
+
+/** Others are drawn while the upscaler travels. */
+async function enlarge(order: EnlargeOrder, id: number): Promise<void> {
+  try {
+    await model?.upscaler?.fetch(progressOf(id));
+    begin(order, id);
+  } catch (error) {
+    fail(id, error);
+  }
+}
 
 async function work(): Promise<void> {
   if (busy) return;
@@ -52,7 +78,7 @@ async function work(): Promise<void> {
       }
     } catch (error) {
       jobs.splice(jobs.indexOf(job), 1);
-      say({ id: job.id, event: "error", message: error instanceof Error ? error.message : String(error) });
+      fail(job.id, error);
     }
     await turn(); // messages that wait are taken first
   }
@@ -73,6 +99,14 @@ function say(reply: Reply): void {
   self.postMessage(reply);
 }
 
+function fail(id: number, error: unknown): void {
+  say({ id, event: "error", message: error instanceof Error ? error.message : String(error) });
+}
+
+function progressOf(id: number): Progress {
+  return new Progress((received, total) => say({ id, event: "progress", received, total }));
+}
+
 async function* steps(order: Order, id: number): AsyncGenerator<void, unknown> {
   if (order.order === "start") return await start(order, id);
   if (!model) throw new Error("Expected the model to be loaded first.");
@@ -87,6 +121,9 @@ async function* steps(order: Order, id: number): AsyncGenerator<void, unknown> {
       return latentsOf(order.recipe, model.prior, model.arrays);
     case "judge":
       return (await model.networks.look([order.pixels]))[0];
+    case "enlarge":
+      if (!model.upscaler) throw new Error("Expected a model with an upscaler; this one has none.");
+      return yield* model.upscaler.enlarge(order.pixels, model.spec.header.size, order.times);
     case "available":
       return available(model, order);
   }
@@ -97,8 +134,8 @@ async function start({ model: place, backend, threads }: StartOrder, id: number)
   if (!response.ok) throw new Error(`model.json: ${response.status} ${response.statusText}`);
   const header = (await response.json()) as Header;
   const spec = new Spec(header);
-  const progress = new Progress((received, total) => say({ id, event: "progress", received, total }));
-  const { generator, judge, arrays: packed } = header.files;
+  const progress = progressOf(id);
+  const { generator, judge, arrays: packed, upscaler } = header.files;
   const [ort, drawing, judging, content] = await Promise.all([
     loadRuntime(backend, threads, progress),
     ...[generator, judge, packed].map((file) => download(new URL(file.path, place), file, progress)),
@@ -106,7 +143,7 @@ async function start({ model: place, backend, threads }: StartOrder, id: number)
   const arrays = readArrays(header, content!);
   const prior = new StylePrior(spec, arrays, new Draws(header.algorithm, arrays["quantiles"]!));
   const networks = await Networks.create(ort, spec, backend, drawing!, judging!);
-  model = { spec, arrays, prior, networks };
+  model = { spec, arrays, prior, networks, upscaler: upscaler ? new Upscaler(ort, upscaler, place) : null };
   const difference = await selfCheck(model);
   if (difference > FAITHFUL) throw new Error(`self-check: pixels differ by ${difference} of 255`);
   return { header, runs: { backend, threads, isolated: self.crossOriginIsolated, difference, refused: "" } };

@@ -1,14 +1,13 @@
 /** The chosen face, large, with what can be done with it. */
-import { encodePng, metadata } from "../core/png";
-import { enlarge } from "../core/resize";
 import { type Spec } from "../core/spec";
 import { type Face } from "../engine/protocol";
 import { attributeName, follow, say } from "../words";
 import { canvas, paint } from "./canvas";
 import { describe } from "./describe";
 import { button, h, named, text, type Announcer } from "./dom";
+import { type Enlarge, Save } from "./save";
 
-const ENLARGED = 4;
+const ENLARGED = 4; // on the screen
 
 export class Shown {
   readonly element: HTMLElement;
@@ -21,38 +20,31 @@ export class Shown {
     "link.manual",
   );
   private readonly buttons: HTMLButtonElement[];
+  private readonly save: Save;
 
   constructor(
     private readonly spec: Spec,
     private readonly announcer: Announcer,
     private readonly link: (face: Face) => string,
+    enlarge: Enlarge,
   ) {
-    const { size } = spec.header;
-    const sized = (edge: number) => (element: HTMLButtonElement) => (element.title = say("download.hint", { size: edge }));
-    this.buttons = [
-      follow(
-        button("download", () => void this.save(1)),
-        sized(size),
-      ),
-      follow(
-        button("download.large", () => void this.save(ENLARGED)),
-        sized(size * ENLARGED),
-      ),
-      button("link", () => void this.copy()),
-    ];
+    this.save = new Save(spec, announcer, () => this.face, enlarge);
+    this.buttons = [button("link", () => void this.copy())];
     if ("share" in navigator) this.buttons.push(button("share", () => void this.share()));
     this.picture.removeAttribute("aria-hidden");
     this.picture.setAttribute("role", "img");
     const figure = h("figure", {}, h("div", { className: "frame" }, this.picture), this.caption);
-    const actions = h("div", { className: "actions" }, ...this.buttons);
+    const actions = h("div", { className: "actions" }, this.save.element, ...this.buttons);
     const about = h("details", { className: "about" }, text("summary", "about"), this.facts);
-    this.element = named(h("section", { className: "shown" }, figure, actions, this.manual, about), "shown");
+    const parts = [figure, actions, this.save.note, this.manual, about];
+    this.element = named(h("section", { className: "shown" }, ...parts), "shown");
     follow(this.element, () => this.describe());
   }
 
   show(face: Face): void {
     this.face = face;
     this.manual.hidden = true;
+    this.save.forget();
     paint(this.picture, face.pixels, this.spec.header.size, this.spec.header.size * ENLARGED);
     this.describe();
   }
@@ -60,6 +52,7 @@ export class Shown {
   private describe(): void {
     const face = this.face;
     for (const one of this.buttons) one.disabled = !face;
+    this.save.enable(face !== null);
     const words = face ? describe(this.spec, face) : say("shown.none");
     this.caption.textContent = words;
     this.picture.setAttribute("aria-label", words);
@@ -80,38 +73,9 @@ export class Shown {
     return [...lines, say("about.model", { name, hash })];
   }
 
-  /** The face as PNG with its metadata. */
-  async png(times: number): Promise<Uint8Array<ArrayBuffer>> {
-    const face = this.face!;
-    const { size } = this.spec.header;
-    if (times === 1) return encodePng(face.pixels, size, metadata(this.spec, face));
-    const edge = size * times;
-    const rgb = enlarge(face.pixels, size, edge).filter((_, i) => i % 4 !== 3);
-    return encodePng(Uint8Array.from(rgb), edge, metadata(this.spec, face));
-  }
-
-  private async save(times: number): Promise<void> {
-    const url = URL.createObjectURL(new Blob([await this.png(times)], { type: "image/png" }));
-    const link = h("a", {
-      href: url,
-      download: `${this.fileName()}${times > 1 ? `-${this.spec.header.size * times}` : ""}.png`,
-    });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
-  }
-
-  private fileName(): string {
-    const { recipe, latents, attempt } = this.face!;
-    const gender = this.spec.gender.values[latents.gender]!;
-    if (recipe.kind === "seed") return `${gender}-${recipe.seed}-${recipe.index}-${attempt}`;
-    if (recipe.kind === "id")
-      return (
-        recipe.identity
-          .replace(/[^\p{L}\p{N}._-]+/gu, "_")
-          .replace(/^\.+/, "_")
-          .slice(0, 80) || "face"
-      );
-    return `${gender}-${Date.now()}`;
+  /** The face as PNG with its metadata, so many times as large. */
+  png(times: number): Promise<Uint8Array<ArrayBuffer>> {
+    return this.save.png(this.face!, times);
   }
 
   private async copy(): Promise<void> {

@@ -85,6 +85,7 @@ def avatar_routes(service: Service, checked: Checked) -> APIRouter:
         query: Annotated[asked, Query()],  # type: ignore[valid-type]
     ) -> Response:
         """One ID, one face, on every machine, as long as the model is the same."""
+        _check_once(request)
         checked.put(request.scope["query_string"], query)
         return await _answer(service, request, _identity(request), query)
 
@@ -137,6 +138,14 @@ def _query(service: Service) -> type[BaseModel]:
         ),
     }
     return create_model("Avatar", __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _check_once(request: Request) -> None:
+    """Refuse a query that says a thing twice: of size=64&size=65 one would be left out silently."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise Problem(422, f"Expected {twice} once in the query, found it {names.count(twice)} times. Leave one out.")
 
 
 def _identity(request: Request) -> str:

@@ -92,6 +92,7 @@ def test_the_own_size_may_be_named(server) -> None:
         ("/avatar/a.png?size=", 422, "''"),
         ("/avatar/a.png?gender=femal", 422, "'femal'"),
         ("/avatar/a.png?sise=64", 422, "sise"),
+        ("/avatar/a.png?size=64&size=65", 422, "size once"),
         ("/avatar/a.png?model=0123456789abcdef", 404, "0123456789abcdef"),
         ("/avatar/a.png?model=newest", 422, "'newest'"),
         ("/avatars/a.png", 404, "/avatars/a.png"),

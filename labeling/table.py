@@ -239,7 +239,7 @@ class LabelTable:
             out[f"{attribute.name}_confidence"] = self.confidence(attribute.name)
             out[f"{attribute.name}_source"] = [Source(code).name.lower() for code in self.sources(attribute.name)]
         with atomic_path(path) as temporary:
-            out.to_csv(temporary, index=False, float_format="%.6g", quoting=csv.QUOTE_MINIMAL)
+            out.to_csv(temporary, index=False, float_format="%.9g", quoting=csv.QUOTE_MINIMAL)
 
     @classmethod
     def from_csv(cls, path: str | Path, schema: Schema) -> LabelTable:

@@ -70,6 +70,10 @@ def _back(boxes: np.ndarray, size: tuple[int, int], turned: tuple[int, int], deg
     return np.concatenate([centres - boxes[:, 2:] / 2, boxes[:, 2:]], axis=1)
 
 
+_WIDEST = 2**15 - 2
+"""Longest side that OpenCV turns, px."""
+
+
 def _turned(image: Image.Image, degrees: float) -> np.ndarray:
     """(h, w, 3) uint8: the picture rotated anticlockwise about its centre, whole, on its mean colour: corners that a rotation
     opens shall not look like edges."""
@@ -79,8 +83,10 @@ def _turned(image: Image.Image, degrees: float) -> np.ndarray:
     cos, sin = math.cos(angle), math.sin(angle)
     width, height = image.size
     wide, high = (math.ceil(a * abs(cos) + b * abs(sin)) for a, b in ((width, height), (height, width)))
+    mean = image.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+    if max(width, height, wide, high) > _WIDEST:
+        return np.asarray(image.rotate(degrees, Image.Resampling.BILINEAR, expand=True, fillcolor=mean))
     turn = np.array([[cos, sin], [-sin, cos]])
     to, of = (np.array([w - 1, h - 1]) / 2 for w, h in ((wide, high), (width, height)))  # the middles of pixels count
-    mean = image.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
     matrix = np.column_stack([turn, to - turn @ of])
     return cv2.warpAffine(np.asarray(image), matrix, (wide, high), flags=cv2.INTER_LINEAR, borderValue=mean)

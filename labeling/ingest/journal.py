@@ -24,7 +24,7 @@ __all__ = ["NO_FACE", "Journal", "Seen", "content_key", "faces_seen"]
 
 NO_FACE = "no face found"
 
-_VERSION = 2
+_VERSION = 3
 """Of the search: with another one, pictures are searched again."""
 
 

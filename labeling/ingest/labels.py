@@ -206,7 +206,7 @@ def match(labels: Labels, pictures: Sequence[Picture]) -> tuple[dict[str, LabelR
             if key in users:
                 raise InputError(
                     f"Expected one picture for {key} (row {labels.rows[key].line} of {labels.path}), found {users[key]} and "
-                    f"{picture.name}. Write the longer names into the CSV, or name the PATH that is meant alone."
+                    f"{picture.name}. Write the longer names into the CSV."
                 )
             users[key], found[picture.name + face] = picture.name, labels.rows[key]
     row = next((row for row in labels.rows.values() if not row.dropped), None)

@@ -20,7 +20,6 @@ from labeling.ingest.settings import IngestSettings
 from labeling.ingest.sources import Listing, list_pictures
 from labeling.ingest.tables import read_removed
 from labeling.ingest.taken import taken_with
-from labeling.ingest.titles import read_titles
 from labeling.metadata import Sheet, pictures_of, read_sheet
 from labeling.provenance import Source
 from labeling.schema import Schema
@@ -89,7 +88,7 @@ class Plan:
         if alone:
             listing = known_pictures(index, homes, space, said, settings)
         else:
-            listing = list_pictures(paths, [space.root, *named], sidecars=settings.sidecars, titles=read_titles(space))
+            listing = list_pictures(paths, [space.root, *named], sidecars=settings.sidecars)
         copies = known_copies(index, space) if alone and sheet else {}
         rows, unused = match_all(said, listing.pictures, schema)
         loose = [(row.file, f"row {row.line}: no such picture") for row in unused]

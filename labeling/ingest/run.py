@@ -18,7 +18,6 @@ from labeling.ingest.plan import Plan, stamp_of
 from labeling.ingest.report import Conflict, IngestReport, merge_csv, write_csv
 from labeling.ingest.settings import IngestSettings
 from labeling.ingest.tables import check_match, keep_removed, loose_faces, write_table
-from labeling.ingest.titles import keep_titles
 from labeling.metadata import write_metadata
 from labeling.table import LabelTable
 from labeling.take_in import take_in_stored
@@ -180,7 +179,6 @@ def _write_reports(plan: Plan, found: Found, outcome: _Outcome) -> None:
     seen |= {one.name for one in plan.listing.sidecars}  # an ingest without tags took them for pictures
     os.sync()  # the faces reach the disk before the table that names them
     write_index(plan.space, outcome.index)
-    keep_titles(plan.space, plan.listing.titles)
     merge_csv(folder / "rejected.csv", ("file", "reason"), found.rejected, seen)
     framed = [(name, str(count)) for name, count in found.framed.items()]
     if framed or (folder / "frames.csv").is_file():

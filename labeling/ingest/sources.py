@@ -6,16 +6,15 @@ import lzma
 import os
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 from typing import IO, cast
 
 from configs.errors import InputError
-from labeling.ingest.titles import as_text, titles_of
 
-__all__ = ["MAX_BYTES", "SIDECARS", "Listing", "Picture", "list_pictures", "read_pictures"]
+__all__ = ["MAX_BYTES", "SIDECARS", "Listing", "Picture", "as_text", "list_pictures", "read_pictures"]
 
 MAX_BYTES = 128 * 2**20
 """A larger file is refused unread."""
@@ -30,8 +29,8 @@ _DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError)
 class Picture:
     """A file that may be a face.
 
-    `name`: what reports call it, `<base>/<inner>`, longer where PATHs share a base (see `titles_of`); `base`: PATH's last part;
-    `inner`: its path below PATH.
+    `name`: what reports call it, `<base>/<inner>` (longer where two PATHs share a base); `base`: PATH's last part; `inner`: its
+    path below PATH.
     """
 
     name: str
@@ -45,25 +44,18 @@ class Picture:
 @dataclass(frozen=True)
 class Listing:
     """What the PATHs hold: pictures to try, (name, reason) of everything that cannot be one, and files of tags beside
-    pictures. titles: what each PATH is called in names."""
+    pictures."""
 
     pictures: tuple[Picture, ...]
     rejected: tuple[tuple[str, str], ...]
     sidecars: tuple[Picture, ...] = ()
-    titles: Mapping[Path, str] = field(default_factory=dict)
 
 
-def list_pictures(
-    paths: Sequence[str | Path],
-    skip: Sequence[Path] = (),
-    *,
-    sidecars: bool = False,
-    titles: Mapping[str, str] = MappingProxyType({}),
-) -> Listing:
+def list_pictures(paths: Sequence[str | Path], skip: Sequence[Path] = (), *, sidecars: bool = False) -> Listing:
     """List PATHs: folders with all that is below them, tar files (compressed ones too), single pictures.
 
     skip: files and folders that are left out (the workspace, the labels CSV); sidecars: `.txt` and `.json` are no pictures but
-    their tags; titles: of PATHs of earlier ingests, see `titles_of`. A file reached by two PATHs is listed once.
+    their tags. A file reached by two PATHs is listed once.
 
     Raises:
         InputError: a PATH does not exist, cannot be read or is a damaged tar; or nothing is found at all.
@@ -72,8 +64,8 @@ def list_pictures(
     rejected: list[tuple[str, str]] = []
     skipped = {path.resolve() for path in skip}
     seen = set(skipped)
-    roots = titles_of(paths, titles)
-    for root, title in roots.items():
+    titles = _titles([Path(path) for path in paths])
+    for root, title in titles.items():
         if root.is_dir():
             _list_folder(root, title, seen, pictures, rejected)
         elif not root.is_file():
@@ -97,7 +89,7 @@ def list_pictures(
         raise InputError(
             f"Expected pictures of cropped faces in {named}, found no file. Name a folder or tar file that holds some."
         )
-    return Listing(tuple(pictures), tuple(rejected), tuple(tags), roots)
+    return Listing(tuple(pictures), tuple(rejected), tuple(tags))
 
 
 def _is_sidecar(file: Picture) -> bool:
@@ -110,6 +102,19 @@ def _beside(picture: Path, title: str, skipped: set[Path]) -> Iterator[Picture]:
         for path in dict.fromkeys((picture.with_name(picture.name + suffix), picture.with_suffix(suffix))):
             if path.is_file() and path.resolve() not in skipped:
                 yield Picture(str(PurePosixPath(title).with_name(as_text(path.name))), picture.name, path.name, picture, path)
+
+
+def _titles(paths: Sequence[Path]) -> dict[Path, str]:
+    """Each PATH, resolved, by the fewest last parts that tell it from the others."""
+    roots = sorted({path.resolve() for path in paths})
+    titles: dict[Path, str] = {}
+    left, parts = roots, 1
+    while left:
+        times = Counter(root.parts[-parts:] for root in left)
+        alone = [root for root in left if times[root.parts[-parts:]] == 1 or parts >= len(root.parts)]
+        titles |= {root: as_text("/".join(root.parts[-parts:])) for root in alone}
+        left, parts = [root for root in left if root not in titles], parts + 1
+    return {root: titles[root] for root in roots}
 
 
 def _list_folder(root: Path, title: str, seen: set[Path], pictures: list[Picture], rejected: list[tuple[str, str]]) -> None:
@@ -169,6 +174,11 @@ def _damaged(root: Path, error: Exception | str) -> InputError:
 
 def _normal(name: str) -> str:
     return as_text(PurePosixPath(name.replace("\\", "/")).as_posix())
+
+
+def as_text(name: str) -> str:
+    """A file name as valid text: bytes that are no UTF-8 become escapes, so that every report can name the file."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def read_pictures(listing: Listing) -> Iterator[tuple[Picture, bytes | str]]:

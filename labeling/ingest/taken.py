@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import InputError
-from labeling.ingest.titles import as_text
+from labeling.ingest.sources import as_text
 from labeling.workspace import Workspace, fingerprint
 
 __all__ = ["labels_taken_in", "other_paths", "paths_taken_in", "taken_with"]

@@ -29,7 +29,7 @@ __all__ = ["TagIngest"]
 
 _MOST = np.float32(1 - 1e-6)
 """The most confidence of a label that follows from tags: below 1, that of a label which somebody gave as such, so that a later
-ingest can tell them apart. Given tags and a tagger's differ in the last bit of the float32, which is set in the latter's (a
+ingest can tell them apart. Given tags and a tagger's differ in the last bit of the float32, which is set in the former's (a
 change of 6e-8 at most). So the order of ingests does not matter: a tagger corrects what a tagger said, given tags both."""
 
 
@@ -40,12 +40,12 @@ def _of_tags(confidence: np.ndarray) -> np.ndarray:
 
 def _of_tagger(confidence: np.ndarray) -> np.ndarray:
     """Whether labels follow from a tagger, likewise."""
-    return _of_tags(confidence) & ((confidence.view(np.uint32) & 1) == 1)
+    return _of_tags(confidence) & ((confidence.view(np.uint32) & 1) == 0)
 
 
 def _marked(probability: float, inferred: bool) -> float:
     """The confidence of a label of this probability: of a tagger's if `inferred`, else of given tags."""
-    bits = np.minimum(np.float32(probability), _MOST).view(np.uint32) & ~np.uint32(1) | np.uint32(inferred)
+    bits = np.minimum(np.float32(probability), _MOST).view(np.uint32) & ~np.uint32(1) | np.uint32(not inferred)
     return float(bits.view(np.float32))
 
 

@@ -23,23 +23,28 @@ def read_sidecars(listing: Listing) -> tuple[dict[str, Tags], list[tuple[str, st
     """
     owners = _owners(listing.pictures)
     found: dict[str, Tags] = {}
-    loose: list[tuple[str, str]] = []
-    owned: set[str] = set()
+    loose: list[tuple[Picture, str]] = []
+    owned: set[Path] = set()
     for sidecar, data in read_pictures(Listing(listing.sidecars, ())):
         stem = str(PurePosixPath(sidecar.inner).with_suffix(""))
         names = owners.get((sidecar.root, stem), [])
         if not names:
-            loose.append((sidecar.name, _ALONE))
+            loose.append((sidecar, _ALONE))
             continue
-        owned.add(sidecar.name)
+        owned.add(_file(sidecar))
         tags = _tags(sidecar, data)
         if isinstance(tags, str):
-            loose.append((sidecar.name, tags))
+            loose.append((sidecar, tags))
             continue
         for name in names:
             join(found.setdefault(name, {}), tags.items())
     # One beside pictures that are PATHs is listed for each of them, and once more where it is a PATH itself.
-    return found, [(name, why) for name, why in dict.fromkeys(loose) if why != _ALONE or name not in owned]
+    unused = ((one.name, why) for one, why in loose if why != _ALONE or _file(one) not in owned)
+    return found, list(dict.fromkeys(unused))
+
+
+def _file(sidecar: Picture) -> Path:
+    return sidecar.path.resolve() if sidecar.path else sidecar.root / sidecar.inner
 
 
 def _owners(pictures: Iterable[Picture]) -> dict[tuple[Path, str], list[str]]:

@@ -106,6 +106,13 @@ def test_a_box_of_a_rotated_picture_comes_back_to_its_centre(degrees: float) -> 
     assert turned.min() == 40  # corners have the mean colour
 
 
+def test_a_picture_too_long_for_opencv_is_turned_too() -> None:
+    image = Image.new("RGB", (40, 33000), (10, 20, 30))
+    turned = _turned(image, 30)
+    assert turned.shape == pytest.approx((28600, 16535, 3), abs=2)
+    assert (turned[14300, 8267] == (10, 20, 30)).all()
+
+
 @pytest.mark.parametrize("pad", ["edge", "white"])
 def test_a_square_far_beyond_the_picture_costs_no_memory(pad: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (8, 10, 3), dtype=np.uint8).repeat(100, 0).repeat(100, 1)

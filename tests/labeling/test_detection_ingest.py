@@ -110,7 +110,7 @@ def rejected(space: Path) -> dict[str, str]:
 def state(space: Path) -> dict[str, bytes]:
     """What an ingest leaves, but for times, and lines that are added in the order in which pictures are done."""
     kept = {path.relative_to(space).as_posix(): path for path in space.rglob("*") if path.is_file()}
-    skip = ("stage.json", "paths.csv", ".lock", ".jsonl", "labels.parquet")
+    skip = ("stage.json", ".lock", ".jsonl", "labels.parquet")
     left = {name: path.read_bytes() for name, path in sorted(kept.items()) if not name.endswith(skip)}
     return left | {"labels": Workspace(space).table().frame.to_csv().encode()}
 

@@ -13,7 +13,6 @@ import pytest
 import yaml
 from PIL import Image
 
-from configs.errors import InputError
 from labeling.ingest import IngestSettings, ingest
 from labeling.ingest.store import face_identity
 from labeling.provenance import Source
@@ -233,50 +232,6 @@ def test_folders_of_one_name_stay_apart(tmp_path: Path, folder: Folder, table_fi
     ingest([one, other], tmp_path / "w", labels=labels)
     table = Workspace(tmp_path / "w").table()
     assert [value(table, face_identity(np.asarray(picture(seed))), "gender") for seed in (1, 2)] == ["female", "male"]
-
-
-def names(workspace: Path) -> set[str]:
-    return {file for _, file, _ in rows(workspace / "faces/index.csv")}
-
-
-def test_folders_of_one_name_stay_apart_also_in_later_ingests(
-    tmp_path: Path, folder: Folder, table_file: TableFile, picture: Picture
-) -> None:
-    """A folder of the name of an earlier one is called by more, so that no row of labels is taken for another picture's."""
-    for name in ("a", "b", "c"):
-        (tmp_path / name).mkdir()
-    space = tmp_path / "w"
-    first, second, third = folder([1], "a/art"), folder([], "b/art"), folder([], "c/art")
-    picture(2).save(second / "001.png")
-    picture(3).save(third / "001.png")
-    ingest([first], space)
-    ingest([second], space)
-    assert names(space) == {"art/001.png", "b/art/001.png"}
-    ingest([third, first], space)
-    assert names(space) == {"art/001.png", "b/art/001.png", "c/art/001.png"}
-    report = ingest([second], space, labels=table_file(["file", "gender"], ["art/001.png", "male"]))
-    assert value(Workspace(space).table(), face_identity(np.asarray(picture(2))), "gender") == "male"
-    assert (report.present, report.unmatched_rows) == (1, 0)
-    with pytest.raises(InputError, match="name the PATH that is meant alone"):
-        ingest([], space, labels=table_file(["file", "gender"], ["art/001.png", "female"]))
-    ingest([], space, labels=table_file(["file", "gender"], ["b/art/001.png", "female"]))
-    assert value(Workspace(space).table(), face_identity(np.asarray(picture(2))), "gender") == "female"
-
-
-def test_a_folder_that_was_moved_keeps_its_name(tmp_path: Path, folder: Folder, picture: Picture) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    place = folder([1, 2], "art")
-    ingest([place], tmp_path / "w")
-    before = contents(tmp_path / "w")
-    place.rename(tmp_path / "elsewhere/art")
-    report = ingest([tmp_path / "elsewhere/art"], tmp_path / "w")
-    assert (report.present, report.duplicates) == (2, 0)
-    assert contents(tmp_path / "w")["faces/index.csv"] == before["faces/index.csv"]
-    folder([1, 2, 3], "art")  # and is not mixed up with another that takes its old place
-    ingest([place], tmp_path / "w")
-    assert rows(tmp_path / "w/faces/paths.csv") == sorted(
-        [[str(tmp_path / "elsewhere/art"), "art"], [str(place), f"{tmp_path.name}/art"]]
-    )
 
 
 def test_several_processes_make_the_same_workspace(tmp_path: Path, picture: Picture) -> None:

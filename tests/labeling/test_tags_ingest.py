@@ -137,6 +137,16 @@ def test_pictures_named_singly_share_a_sidecar(
     assert [file for file, _ in rows(tmp_path / "w/faces/unmatched.csv")] == ["p.json", "q.txt"]
 
 
+def test_a_sidecar_of_one_of_two_pictures_of_a_name(tmp_path: Path, picture: Picture, labels_of: Known) -> None:
+    for seed, name in enumerate(("x", "y")):
+        (tmp_path / name).mkdir()
+        picture(seed).save(tmp_path / name / "p.webp", lossless=True)
+    (tmp_path / "y/p.txt").write_text("smile")
+    ingest([tmp_path / name for name in ("x/p.webp", "y/p.webp", "y/p.txt")], tmp_path / "w", SIDECAR)
+    assert (labels_of(0), labels_of(1)) == ({}, {"smile": "yes"})
+    assert [file for file, _ in rows(tmp_path / "w/faces/unmatched.csv")] == ["x/p.webp"]
+
+
 def test_sidecars_that_cannot_be_read_are_named(tmp_path: Path, folder: Folder, labels_of: Known) -> None:
     place = folder(range(8))
     (place / "000.txt").write_bytes(b"\xff\xfe\x00smile")

@@ -344,6 +344,14 @@ def test_given_probabilities_outweigh_the_tagger_in_any_order(model: Model, draw
     assert (np.abs(strict.confidence("hat") - 0.3) < 1e-6).sum() >= 75  # while what the tagger said follows its threshold
     assert again.faces == len(files)
     assert (strict.codes("hat") == 1).sum() < (ends[0].codes("hat") == 1).sum()
+    ends[0].to_csv(tmp_path / "labels.csv")  # a copy of the labels, in which who said what is still known
+    plain = IngestSettings(schema_name="moe34", size=64, workers=1)
+    ingest([drawn / "faces"], tmp_path / "copy", plain, labels=tmp_path / "labels.csv")
+    ingest([], tmp_path / "copy", told)
+    copy = Workspace(tmp_path / "copy").table()
+    for name in copy.schema.names:
+        assert np.array_equal(copy.codes(name), ends[0].codes(name))
+        assert np.array_equal(copy.confidence(name), ends[0].confidence(name), equal_nan=True)
 
 
 def test_faces_that_are_there_can_be_tagged_later(model: Model, drawn: Path, tmp_path: Path) -> None:

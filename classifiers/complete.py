@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,10 @@ from classifiers.calibration import fit_scaling, target_prior
 from classifiers.data import load_pixels
 from classifiers.ensemble import EnsembleSettings, predict_member, train_member
 from classifiers.report import Table, compare
-from classifiers.runtime import RunLog, launch, progress_bar
+from classifiers.runtime import RunLog, alone, launch, progress_bar
 from classifiers.shares import training_prior, unlabelled_prior
 from configs.errors import InputError, WorkspaceError
-from configs.files import atomic_path, atomic_write_text, hold, write_json
+from configs.files import atomic_path, atomic_write_text, write_json
 from labeling.answers import store_of, table_lock
 from labeling.history import Round, append_rounds
 from labeling.predictions import Predictions, adjust_prior
@@ -65,8 +65,7 @@ def complete(workspace: Workspace, settings: EnsembleSettings, *, progress: bool
     take_in_stored(workspace)
     _learnable(workspace.table())  # refuses before anything is written
     fabric = launch(settings.launch)
-    found = "another sga complete (a backend retrains, perhaps). Wait until it is done, then type the same command again."
-    with hold(workspace.folder("ensemble") / ".lock", found) if fabric.is_global_zero else nullcontext():
+    with alone(fabric, workspace.folder("ensemble"), "sga complete (a backend retrains, perhaps)"):
         return _complete(workspace, settings, fabric, progress)
 
 

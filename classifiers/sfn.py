@@ -21,7 +21,7 @@ from classifiers.data import Pictures, load_pixels
 from classifiers.ensemble import MemberSettings
 from classifiers.heads import Classifier, probabilities
 from classifiers.report import Table
-from classifiers.runtime import LaunchSettings, RunLog, launch, load_checkpoint, progress_bar, seed_step
+from classifiers.runtime import LaunchSettings, RunLog, alone, launch, load_checkpoint, progress_bar, seed_step
 from classifiers.train import (
     FitData,
     FitSettings,
@@ -130,12 +130,20 @@ def train_sfn(workspace: Workspace, settings: SfnSettings, *, progress: bool = T
     """Train the SFN on known and completed labels; write `sfn/network.safetensors`, `sfn/styles.npz` and Table 1's last row.
 
     Stopped and typed again, it continues; done already from the same labels and settings, it does nothing.
+
+    Raises:
+        WorkspaceError: the ensemble is not done.
+        InputError: another training of the SFN is at work in the workspace.
     """
-    ensemble = workspace.require("ensemble")
-    table = workspace.table()
-    pixels = load_pixels(workspace, table)
-    folder, fabric = workspace.folder("sfn"), launch(settings.launch)
-    schema = table.schema
+    workspace.require("ensemble")
+    fabric = launch(settings.launch)
+    with alone(fabric, workspace.folder("sfn"), "sga sfn"):
+        return _train_sfn(workspace, settings, fabric, progress)
+
+
+def _train_sfn(workspace: Workspace, settings: SfnSettings, fabric: Fabric, progress: bool) -> SfnReport:
+    ensemble, folder, table = workspace.require("ensemble"), workspace.folder("sfn"), workspace.table()
+    pixels, schema = load_pixels(workspace, table), table.schema
     idle: Any = {"launch": True, "fit": {"checkpoint_seconds"}}
     inputs = fingerprint(table_fingerprint(table, completed=True), settings.model_dump_json(exclude=idle))
     data = fit_data(table, pixels, settings.fit.rarity, settings.completed_weight)

@@ -14,6 +14,9 @@ UserError
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 __all__ = [
     "ConfigError",
     "DivergedError",
@@ -25,7 +28,15 @@ __all__ = [
     "TooFewLabels",
     "UserError",
     "WorkspaceError",
+    "did_you_mean",
 ]
+
+
+def did_you_mean(typed: str, known: Iterable[str]) -> str:
+    """The end of an error: " Did you mean male?" where a known name is close to what was typed, in either case, else ""."""
+    names = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(typed.lower(), names, n=1)
+    return f" Did you mean {names[close[0]]}?" if close else ""
 
 
 class UserError(Exception):

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, did_you_mean
 from configs.settings import Settings
 
 __all__ = ["load_settings", "make_settings", "preset_names", "read_preset"]
@@ -34,11 +34,9 @@ def read_preset(stage: str, name: str | Path, _below: tuple[Path, ...] = ()) -> 
     if not path.is_file():
         path = Path(name)
     if not path.is_file():
-        close = difflib.get_close_matches(str(name), preset_names(stage), n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        raise ConfigError(
-            f"Expected a preset of {stage} ({', '.join(preset_names(stage))}) or a YAML file, found {str(name)!r}.{hint}"
-        )
+        known = preset_names(stage)
+        hint = did_you_mean(str(name), known)
+        raise ConfigError(f"Expected a preset of {stage} ({', '.join(known)}) or a YAML file, found {str(name)!r}.{hint}")
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -6,13 +6,12 @@ what a seed decides is decided by NumPy's Generator, so the same pool and seed g
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from configs.errors import InputError, MissingExtra
+from configs.errors import InputError, MissingExtra, did_you_mean
 from labeling.predictions import mutual_information
 from labeling.provenance import MISSING_CODE
 
@@ -129,9 +128,7 @@ def find_strategy(name: str) -> Strategy:
         InputError: no such strategy; names the nearest.
     """
     if name not in STRATEGIES:
-        close = difflib.get_close_matches(name, STRATEGIES, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        raise InputError(f"Expected a strategy ({', '.join(STRATEGIES)}), found {name!r}.{hint}")
+        raise InputError(f"Expected a strategy ({', '.join(STRATEGIES)}), found {name!r}.{did_you_mean(name, STRATEGIES)}")
     return STRATEGIES[name]
 
 

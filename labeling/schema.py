@@ -3,7 +3,6 @@ it."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from configs.errors import ConfigError, InputError
+from configs.errors import ConfigError, InputError, did_you_mean
 from configs.loader import load_settings
 from configs.settings import Settings
 
@@ -64,10 +63,9 @@ class Attribute(Settings):
         try:
             return self.values.index(value)
         except ValueError:
-            close = difflib.get_close_matches(value, self.values, n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
             raise InputError(
-                f"Expected {self.name} to be one of {', '.join(self.values)}, or empty for unknown; found {value!r}.{hint}"
+                f"Expected {self.name} to be one of {', '.join(self.values)}, or empty for unknown; found {value!r}."
+                f"{did_you_mean(value, self.values)}"
             ) from None
 
     def target(self, code: int) -> float:
@@ -125,8 +123,7 @@ class Schema(Settings):
         try:
             return self._by_name[name]
         except KeyError:
-            close = difflib.get_close_matches(name, self.names, n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
+            hint = did_you_mean(name, self.names)
             raise InputError(f"Expected an attribute ({', '.join(self.names)}), found {name!r}.{hint}") from None
 
     def __iter__(self) -> Iterator[Attribute]:  # type: ignore[override]

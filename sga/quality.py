@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from classifiers.quality import LabelledFaces, QualityReport, QualitySettings, check_generator, tune
+from classifiers.runtime import alone, launch
 from classifiers.sfn import load_sfn
-from configs.errors import InputError
-from configs.files import atomic_path
+from configs.errors import InputError, WorkspaceError
+from configs.files import atomic_path, hold
 from labeling.provenance import MISSING_CODE
 from labeling.workspace import Workspace
 from sga.export.model import ExportSettings, build_model_folder
@@ -51,12 +52,18 @@ def draft_model(workspace: Workspace) -> FaceModel:
     folder, stamp = workspace.folder("quality") / "draft", workspace.folder("quality") / "draft.txt"
     generator = workspace.record("gan") or workspace.require("gan")
     made = f"{generator['inputs'].get('sfn', '')}/{generator['output']}"
-    if not (folder / "model.json").is_file() or not stamp.is_file() or stamp.read_text() != made:
-        workspace.require("gan")
-        network, _, _ = load_sfn(workspace.folder("sfn") / "network.safetensors")
-        build_model_folder(workspace, folder, network, {"quality": 0.0, "gender": 0.0}, ExportSettings(name="draft"), {})
-        stamp.write_text(made)
-    return FaceModel.load(folder)
+    with hold(workspace.folder("quality") / ".draft.lock"):  # another command may be making it, or reading it
+        if not (folder / "model.json").is_file() or not stamp.is_file() or stamp.read_text() != made:
+            workspace.require("gan")
+            network, _, _ = load_sfn(workspace.folder("sfn") / "network.safetensors")
+            build_model_folder(workspace, folder, network, {"quality": 0.0, "gender": 0.0}, ExportSettings(name="draft"), {})
+            if workspace.record("gan") != generator:  # a training takes its record back before it writes
+                raise WorkspaceError(
+                    f"Expected the generator in {workspace.folder('gan')} to stay while its faces are drawn, found it in "
+                    "training. Wait until sga train is done, then type the same command again."
+                )
+            stamp.write_text(made)
+        return FaceModel.load(folder)
 
 
 def draw_for_labels(workspace: Workspace, count: int, seed: int) -> Drawn:
@@ -109,10 +116,16 @@ def tune_judge(workspace: Workspace, settings: QualitySettings, labels: list[Pat
     their faces again and tune the judge.
 
     Raises:
-        InputError: a file without the columns seed, index, gender and quality, with an unknown value, or of another generator.
+        InputError: a file without the columns seed, index, gender and quality, with an unknown value, or of another generator;
+            or another tuning at work in the workspace.
         WorkspaceError: there is no generator with the SFN that it was trained with.
     """
     check_generator(workspace)
+    with alone(launch(settings.launch), workspace.folder("quality"), "sga quality tune"):
+        return _tune_judge(workspace, settings, labels, progress)
+
+
+def _tune_judge(workspace: Workspace, settings: QualitySettings, labels: list[Path], progress: bool) -> QualityReport:
     take_in_answers(workspace)
     known = gather(workspace, labels)
     put_aside(workspace)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 BESIDE = Path(__file__).parents[2] / "shared" / "data"
 SIZE, COUNT = 64, 160
+YOURS = (
+    *("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY", "SGA_WORKSPACE", "SGA_MODELS"),
+    *("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TERMINAL_WIDTH"),
+)
 ATTRIBUTES = ("gender", "hair_color", "smile", "quality")
 LAUNCH = {"accelerator": "cpu", "precision": "32", "threads": 1}
 BACKBONES: dict[str, dict[str, Any]] = {
@@ -51,13 +55,20 @@ GAN = {
 QUALITY = {"folds": 2, "fit": {"images": 480, "batch": 16, "learning_rate": 2e-3, "loss": {"quality": 2.0}}, "launch": LAUNCH}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def nothing_of_yours() -> Iterator[None]:
-    """Whoever runs the tests may have a Label Studio and a workspace of their own named in the environment: no test knows."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY", "SGA_WORKSPACE"):
-            patch.delenv(name, raising=False)
-        yield
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Whoever runs the tests may have a Label Studio, a workspace and models of their own named in the environment, colours
+    forced and a narrow terminal: no test knows. Done before a test is imported, for typer reads some of it when it is."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:  # what pytest itself prints is as wide as your terminal
+        writer = config.get_terminal_writer()
+        writer.fullwidth = writer.fullwidth
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    for name in YOURS:
+        patch.delenv(name, raising=False)
+    patch.setenv("COLUMNS", "200")
+    patch.setenv("TERM", "dumb")
 
 
 @pytest.fixture(scope="session")

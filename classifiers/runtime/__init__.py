@@ -1,5 +1,6 @@
-"""The torch runtime that every training shares: launch, data order, checkpoint, run log, when to stop."""
+"""The torch runtime that every training shares: launch, lock, data order, checkpoint, run log, when to stop."""
 
+from classifiers.runtime.alone import alone
 from classifiers.runtime.checkpoint import load_checkpoint, restore_optimizer, save_checkpoint
 from classifiers.runtime.launch import LaunchSettings, autocast_precision, launch, reads_terms
 from classifiers.runtime.runlog import RunLog, progress_bar
@@ -11,6 +12,7 @@ __all__ = [
     "RunLog",
     "Stopped",
     "agree",
+    "alone",
     "autocast_precision",
     "batch_rows",
     "launch",

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from configs.files import atomic_write_text
+from configs.terminal import console
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -68,7 +69,6 @@ class RunLog:
 @contextmanager
 def progress_bar(enabled: bool = True) -> Iterator[Progress]:
     """rich's bar with speed and time left, on stderr; silent where stderr is no terminal is rich's own choice."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (
@@ -80,5 +80,5 @@ def progress_bar(enabled: bool = True) -> Iterator[Progress]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=not enabled, refresh_per_second=2) as bar:
+    with Progress(*columns, console=console(stderr=True), disable=not enabled, refresh_per_second=2) as bar:
         yield bar

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand
 
-from configs.errors import InputError
+from configs.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from sga.model_folder import ModelSpec
@@ -157,8 +156,7 @@ def _put(pairs: dict[str, str], name: str, value: str) -> None:
 
 
 def _refuse(typed: str, known: Sequence[str], style: str) -> None:
-    close = difflib.get_close_matches(typed, known, n=1)
-    hint = f" Did you mean {close[0]}?" if close else " See: sga generate --help"
+    hint = did_you_mean(typed, known) or " See: sga generate --help"
     raise InputError(
         f"Expected an option of sga generate or an attribute of style of this model ({style}), found {typed}.{hint}"
     )

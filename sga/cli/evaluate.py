@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from configs.terminal import console
 from sga.cli.options import DEFAULT_WORKSPACE, DryRun, Overrides, WorkspaceOption, show_settings
 
 if TYPE_CHECKING:
@@ -66,15 +67,14 @@ def evaluate(
 
 def _show(block: TableBlock) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a file or another program: nothing is cut
-        console = Console(highlight=False, width=_WIDE)
+    screen = console(highlight=False)
+    if not screen.is_terminal:  # a file or another program: nothing is cut
+        screen = console(highlight=False, width=_WIDE)
     table = Table(title=block.title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", title_style="bold")
     for place, name in enumerate(block.header):
         table.add_column(name, justify="left" if place < 2 else "right", no_wrap=place < 2)
     for row in block.rows:
         table.add_row(*row)
-    console.print(table, *block.notes, sep="\n", soft_wrap=False)
+    screen.print(table, *block.notes, sep="\n", soft_wrap=False)

@@ -130,7 +130,8 @@ def root(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line (default: this process's arguments) and exit.
 
-    Exit codes: 0 done; 2 the user's error, told in a sentence on stderr; 130 interrupted. A bug keeps its traceback.
+    Exit codes: 0 done; 2 the user's error, told in a sentence on stderr; 75 stopped in time, type it again and it goes on; 130
+    interrupted. A bug keeps its traceback.
     """
     for stream in (sys.stdout, sys.stderr):  # a terminal without this or that letter is no reason to fail
         if isinstance(stream, io.TextIOWrapper):

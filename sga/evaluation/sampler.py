@@ -18,7 +18,6 @@ from torch import nn
 
 from classifiers.data import to_uint8
 from configs.errors import InputError, WorkspaceError
-from configs.files import read_json
 from labeling.provenance import MISSING_CODE
 from labeling.schema import Attribute, Schema
 from labeling.workspace import Workspace
@@ -27,8 +26,9 @@ from sga.generation.face_model import FaceModel
 from sga.generation.rng import Position, below, truncated_normal
 from sga.generation.until_good import Report as Attempts
 from sga.tags import tag_columns
-from sga.training import GanSettings, load_generator, load_training_faces
+from sga.training import GanSettings, load_training_faces
 from sga.training.data import training_rows
+from sga.training.snapshot import read_generator
 
 __all__ = ["AcceptedFaces", "Faces", "GeneratorFaces", "StyleBank"]
 
@@ -94,19 +94,19 @@ class GeneratorFaces:
         Raises:
             WorkspaceError: no generator there, one of another schema, or as `StyleBank.load`.
         """
-        described = read_json(folder / "generator.json")
-        self.settings = GanSettings.model_validate(described["settings"])
+        stored = read_generator(folder)
+        self.settings = GanSettings.model_validate(stored.described["settings"])
         self.schema = workspace.table().schema
-        made = Schema.model_validate(described["schema"])
+        made = Schema.model_validate(stored.described["schema"])
         if made.hash != self.schema.hash:
             raise WorkspaceError(
                 f"Expected a generator of schema {self.schema.name} in {folder}, found one of another schema, {made.name}. "
                 f"Train it on these faces: sga train --workspace {workspace.root}"
             )
-        self.images = int(described["images"])
+        self.images = int(stored.described["images"])
         """Images that its training has seen."""
-        self.hash = hashlib.sha256((folder / "generator.safetensors").read_bytes()).hexdigest()[:16]
-        self._network: nn.Module = load_generator(folder, device)
+        self.hash = stored.hash
+        self._network: nn.Module = stored.network(device)
         self.bank = StyleBank.load(workspace, self.settings, folder)
         self.seed, self.batch, self.device = seed, batch, device
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from configs.errors import InputError
+from configs.errors import InputError, did_you_mean
 from labeling.schema import Attribute
 from sga.explore.canvas import GOOD, MUTED, POOR, Canvas, Cell, Row
 from sga.explore.faces import Cast, Score, Source, Take, genders_of, score, sources
@@ -101,10 +101,13 @@ def _attribute(spec: ModelSpec, name: str | None) -> Attribute:
     """The named attribute of style, or the first exclusive one."""
     style = spec.attributes.with_role("style")
     if name is not None:
-        if spec.attributes[name].role != "style":
-            known = ", ".join(attribute.name for attribute in style)
-            raise InputError(f"Expected an attribute of style ({known}), found {name!r}. Name one with --attribute.")
-        return spec.attributes[name]
+        known = {attribute.name: attribute for attribute in style}
+        if name not in known:
+            raise InputError(
+                f"Expected an attribute of style ({', '.join(known)}), found {name!r}."
+                + (did_you_mean(name, known) or " Name one with --attribute.")
+            )
+        return known[name]
     exclusive = [attribute for attribute in style if attribute.kind == "exclusive"]
     if not exclusive:
         raise InputError(f"Expected a schema with an exclusive attribute of style, found {spec.attributes.name} without.")

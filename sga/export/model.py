@@ -14,7 +14,7 @@ from pydantic import Field
 from classifiers.runtime import progress_bar
 from classifiers.sfn import StyleFeatureNetwork, load_sfn
 from configs.errors import ConfigError, InputError
-from configs.files import atomic_path, atomic_write_text, explain_os_error, read_json
+from configs.files import atomic_path, atomic_write_text, explain_os_error, hold, read_json
 from configs.settings import Settings
 from labeling.schema import Schema
 from labeling.workspace import Workspace
@@ -26,7 +26,7 @@ from sga.generation.enlarge import Enlarger
 from sga.generation.face_model import FaceModel
 from sga.model_folder import OPTIONAL, REQUIRED, SMALL_JUDGE, UPSCALER, ModelFolder, seal_model_folder
 from sga.tags import tag_vectors
-from sga.training.snapshot import load_generator
+from sga.training.snapshot import read_generator
 from sga.upscale.place import MEASURED, upscale_folder
 
 __all__ = ["QUALITY_LABELS", "ExportSettings", "build_model_folder", "export", "files_beside"]
@@ -71,17 +71,33 @@ def export(workspace: Workspace, settings: ExportSettings, out: Path | None = No
 
     Raises:
         WorkspaceError: a stage is missing, or made from another one than is here now.
-        InputError: `out` holds something else than a model folder.
+        InputError: `out` holds something else than a model folder, or another export is writing it.
         ConfigError: tags are to be drawn as if they were style features.
     """
     workspace.require("gan")
     workspace.require("quality")
     _sampling(read_json(workspace.folder("gan") / "generator.json")["settings"], settings)  # refused before any work is done
-    network, _, _ = load_sfn(workspace.folder("quality") / "judge.safetensors")
-    thresholds, metrics = _thresholds(workspace, settings), _metrics(workspace)
     own = workspace.folder("model")
     out = own if out is None else out
     target = out.resolve()
+    lock = target.with_name(f".{target.name}.lock")
+    busy = f"another sga export that writes {target.name}. Wait until it is done, then type the same command again."
+    with hold(lock, busy):
+        try:
+            _write(workspace, settings, target, progress=progress)
+        finally:
+            with suppress(OSError):  # elsewhere than on POSIX nobody removes an open file
+                lock.unlink()
+    folder = ModelFolder.load(out)
+    if target == own.resolve():  # elsewhere it is a copy: the workspace's own model is not done by it
+        workspace.finish("model", folder.hash, settings.model_dump(mode="json"))
+    return folder
+
+
+def _write(workspace: Workspace, settings: ExportSettings, target: Path, *, progress: bool) -> None:
+    """Build the folder beside `target` and put it there whole."""
+    network, _, _ = load_sfn(workspace.folder("quality") / "judge.safetensors")
+    thresholds, metrics = _thresholds(workspace, settings), _metrics(workspace)
     building, former = (target.with_name(f".{target.name}.{state}") for state in ("building", "former"))
     if former.exists() and not target.exists():
         former.rename(target)  # an export was stopped between its two renames
@@ -103,10 +119,6 @@ def export(workspace: Workspace, settings: ExportSettings, out: Path | None = No
         raise explain_os_error(error, target) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    folder = ModelFolder.load(out)
-    if target == own.resolve():  # elsewhere it is a copy: the workspace's own model is not done by it
-        workspace.finish("model", folder.hash, settings.model_dump(mode="json"))
-    return folder
 
 
 def _add_upscaler(workspace: Workspace, building: Path) -> None:
@@ -184,9 +196,9 @@ def build_model_folder(
 ) -> ModelFolder:
     """Write a model folder around any judge: the tuned one for `sga export`, the plain SFN for faces that are to be
     labelled."""
-    described = read_json(workspace.folder("gan") / "generator.json")
+    generator = read_generator(workspace.folder("gan"))
+    described = generator.described
     sampling = _sampling(described["settings"], settings)
-    generator = load_generator(workspace.folder("gan"))
     trained, arguments = described["settings"], described["arguments"]
     schema = Schema.from_json(json.dumps(described["schema"]))
     out.mkdir(parents=True, exist_ok=True)
@@ -198,7 +210,7 @@ def build_model_folder(
     ):  # a folder without model.json is refused: half an export is never taken for one
         (out / old).unlink(missing_ok=True)
     sizes = arguments["noise_size"], arguments["style_size"]
-    export_generator(out / "generator.onnx", generator, *sizes, settings.generator_weights)
+    export_generator(out / "generator.onnx", generator.network(), *sizes, settings.generator_weights)
     export_judge(out / "judge.onnx", judge, schema, arguments["size"])
     tags = sampling["style_source"] == "tags"
     _write_styles(workspace, out / "styles.npz", arguments["style_size"], settings.most_styles, tags=tags)

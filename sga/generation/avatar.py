@@ -54,13 +54,13 @@ class Avatars(Core):
         Which attempt is taken is decided by the latent critic in integers (attempt 0 where the model has none).
 
         Raises:
-            InputError: an empty ID, an unknown gender or a size out of its range.
+            InputError: an ID that is empty or no text, an unknown gender or a size out of its range.
         """
         return self.avatars([identity], gender, judged, size)[0]
 
     def avatars(
         self,
-        identities: Sequence[str],
+        identities: Iterable[str],
         gender: str | Sequence[str | None] | None = None,
         judged: bool = False,
         size: int | None = None,
@@ -70,11 +70,15 @@ class Avatars(Core):
         gender: one for all, or one for each ID.
 
         Raises:
-            InputError: an empty ID, an unknown gender, or another number of genders than of IDs.
+            InputError: no list of IDs, an empty ID or one that is no text, an unknown gender, or another number of genders than
+                of IDs.
         """
         if isinstance(identities, str):
             raise InputError(f"Expected a list of IDs, found the text {identities!r}. Type avatar({identities!r}) for one.")
-        genders = [gender] * len(identities) if gender is None or isinstance(gender, str) else list(gender)
+        if not isinstance(identities, Iterable):
+            raise InputError(f"Expected a list of IDs, found {identities!r}. Write, for example: ['user-42']")
+        identities = list(identities)
+        genders = list(gender) if isinstance(gender, Iterable) and not isinstance(gender, str) else [gender] * len(identities)
         if len(genders) != len(identities):
             raise InputError(f"Expected one gender for each of {len(identities)} IDs, found {len(genders)}.")
         asked = list(zip(identities, genders, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 
 import numpy as np
 
@@ -20,6 +21,7 @@ __all__ = [
     "draw",
     "draw_attempts",
     "draw_rows",
+    "is_share",
     "own_gender",
     "resolve",
     "scaled",
@@ -46,23 +48,33 @@ def resolve(spec: ModelSpec, gender: str | None, where: Mapping[str, str] | None
     truncation: 0 … 1, where 1 changes nothing and 0 takes the noise and the jitter of the style away.
 
     Raises:
-        InputError: an unknown attribute or value, or a truncation out of its range.
+        InputError: an unknown attribute or value, another thing than names of them, or a truncation out of its range.
     """
-    if not 0 <= truncation <= 1:
-        raise InputError(f"Expected a truncation from 0 to 1, found {truncation}. Type, for example: --truncation 0.7")
+    if not is_share(truncation):
+        raise InputError(f"Expected a truncation from 0 to 1, found {truncation!r}. Type, for example: --truncation 0.7")
+    where = {} if where is None else where
+    if not isinstance(where, Mapping) or not all(isinstance(one, str) for pair in where.items() for one in pair):
+        raise InputError(
+            f"Expected values by attribute as texts, found {where!r}. Write, for example: where={{'hair_color': 'blue'}}"
+        )
     if gender is not None and gender != ANY and gender not in spec.gender.values:
         raise InputError(
             f"Expected a gender ({', '.join(spec.gender.values)} or {ANY}), found {gender!r}. "
             f"Type, for example: --gender {spec.gender.values[0]}"
         )
     codes = {}
-    for name, value in (where or {}).items():
+    for name, value in where.items():
         attribute = spec.attributes[name]
         if attribute.role != "style":
             own = "--gender" if attribute.role == "gender" else "--min-quality"
             raise InputError(f"Expected an attribute of style to choose faces by, found {name!r}. Type {own} for that one.")
         codes[name] = attribute.code(value)
     return Conditions(None if gender in (None, ANY) else spec.gender.code(str(gender)), codes, float(truncation))
+
+
+def is_share(value: object) -> bool:
+    """Whether it is a number in [0, 1]."""
+    return isinstance(value, Real) and 0 <= float(value) <= 1
 
 
 class StylePrior:

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from configs.errors import ExhaustedError, InputError
-from sga.generation.conditions import draw, resolve, scaled
+from sga.generation.conditions import draw, is_share, resolve, scaled
 from sga.generation.core import Core, Loop
 from sga.generation.criterion import Criterion
 from sga.generation.face import Face, Verdict
 from sga.generation.face_stream import FaceStream
 from sga.generation.latents import Latents
 from sga.generation.metadata import Metadata, read_metadata
+from sga.generation.pictures import Picture, as_path
 from sga.generation.rng import Position, truncated_normal
 from sga.generation.until_good import OnExhausted, Outcome, Report
 
@@ -45,7 +46,7 @@ class Control(Core):
 
     def like(
         self,
-        picture: str | Path | np.ndarray,
+        picture: Picture,
         count: int = 1,
         seed: int = 0,
         gender: str | None = None,
@@ -57,8 +58,8 @@ class Control(Core):
     ) -> FaceStream:
         """Faces in the style of a picture, one at a time as they are done: style from the picture, noise from the seed.
 
-        picture: a path, or (size, size, 3) uint8 RGB. Its style is the one it was drawn from where it is a PNG of this model,
-            else what the judge reads from it; see `style_of`.
+        picture: a path, a face, or (size, size, 3) uint8 RGB. Its style is the one it was drawn from where it is a face of this
+            model or the PNG of one, else what the judge reads from it; see `style_of`.
         gender: None = the one that the judge sees in the picture; "any" = each face draws its own.
         The rest as in `FaceModel.generate`; the judge must agree on gender and quality. Arguments are checked now.
 
@@ -74,8 +75,8 @@ class Control(Core):
 
     def mix(
         self,
-        style: str | Path | np.ndarray,
-        noise: str | Path | np.ndarray,
+        style: Picture,
+        noise: Picture,
         count: int = 1,
         seed: int = 0,
         gender: str | None = None,
@@ -87,15 +88,15 @@ class Control(Core):
     ) -> FaceStream:
         """A face of two pictures; `how["made"]` of the face tells which of the two ways was taken.
 
-        "mix": both are PNGs of this model. Style and gender of the first, noise of the second: one face and one attempt,
-        nothing is left to chance. count, seed, max_attempts and truncation have no meaning then.
+        "mix": both are faces of this model, or PNGs of such. Style and gender of the first, noise of the second: one face and
+        one attempt, nothing is left to chance. count, seed, max_attempts and truncation have no meaning then.
         "blend": one of them is not. The styles of both, half and half, and noise from the seed, drawn until the judge agrees;
         the gender is that of the first. Tags are blended by averaging the judge's probabilities of them.
 
         gender: None = as said, or another one. The rest as in `like`.
 
         Raises:
-            InputError: no picture, a generator without style, more than one face of two PNGs of this model, or what `generate`
+            InputError: no picture, a generator without style, more than one face of two of this model, or what `generate`
                 refuses.
             ExhaustedError: while iterating; see `generate`.
         """
@@ -155,8 +156,8 @@ class Control(Core):
             InputError: a picture without latents, a strength out of its range, or what `generate` refuses.
             ModelError: a PNG of another model; says which to name.
         """
-        if not 0 <= strength <= 1:
-            raise InputError(f"Expected a strength from 0 to 1, found {strength}. Type, for example: --strength 0.2")
+        if not is_share(strength):
+            raise InputError(f"Expected a strength from 0 to 1, found {strength!r}. Type, for example: --strength 0.2")
         loop = self._loop(count, seed, max_attempts, on_exhausted, report)
         criterion = Criterion.of(self.spec, min_quality)
         centre = self._latents_of(picture)
@@ -195,7 +196,7 @@ class Control(Core):
 
     # -- parts -------------------------------------------------------------------------------------------------------------
 
-    def style_of(self, picture: str | Path | np.ndarray) -> np.ndarray:
+    def style_of(self, picture: Picture) -> np.ndarray:
         """(style_size,) float32: the style that the judge reads from a picture, as the generator takes it.
 
         Standardised features, each within the range of the model's real faces; or where the generator reads tags, 1 for the
@@ -217,14 +218,18 @@ class Control(Core):
 
         return self._until_good(loop, sample, criterion, {**how, "asked": gender})
 
-    def _look(self, picture: str | Path | np.ndarray) -> _Seen:
+    def _look(self, picture: Picture) -> _Seen:
         verdict = self.judge(_one(picture))
         style = self._style(verdict)
-        metadata = None if isinstance(picture, np.ndarray) else read_metadata(picture)
+        if isinstance(picture, Face):
+            metadata: Metadata | None = Metadata(Path("the face"), picture.metadata())
+        else:
+            metadata = None if isinstance(picture, np.ndarray) else read_metadata(picture)
         latents = metadata.latents(self.folder) if metadata and metadata.drawn_by(self.folder) else None
         if latents is not None:
             return _Seen(verdict, latents.style, latents.gender, latents.digest, latents)
-        content = picture.tobytes() if isinstance(picture, np.ndarray) else Path(picture).read_bytes()
+        pixels = picture.image if isinstance(picture, Face) else picture
+        content = pixels.tobytes() if isinstance(pixels, np.ndarray) else Path(pixels).read_bytes()
         digest = hashlib.blake2b(content, digest_size=8).hexdigest()
         return _Seen(verdict, style, self.spec.gender.code(verdict.gender[0]), digest, None)
 
@@ -282,12 +287,12 @@ class Control(Core):
         )
 
 
-def _one(picture: str | Path | np.ndarray) -> list[str | Path | np.ndarray]:
+def _one(picture: Picture) -> list[Picture]:
     return [picture]
 
 
 def _metadata(picture: str | Path) -> Metadata:
-    metadata = read_metadata(picture)
+    metadata = read_metadata(as_path(picture))
     if metadata is None:
         raise InputError(
             f"Expected a PNG that sga wrote, with its metadata, found another picture at {picture}. Type: --like {picture}"

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -19,8 +18,8 @@ from sga.generation.enlarge import Enlarger, check_size
 from sga.generation.face import Face, Origin, Verdict
 from sga.generation.face_stream import FaceStream
 from sga.generation.latents import Latents
-from sga.generation.pictures import as_images
-from sga.generation.rng import Position, seed_subject
+from sga.generation.pictures import Picture, as_images
+from sga.generation.rng import Position, check_whole, seed_subject
 from sga.generation.sessions import Network
 from sga.generation.until_good import OnExhausted, Report, until_good
 from sga.model_folder import UPSCALER, ModelFolder, ModelSpec, read_arrays
@@ -33,7 +32,7 @@ class Loop:
     """How many faces are drawn from a seed, and how often each may be tried.
 
     Raises:
-        InputError: a number out of its range, or another way to end than best, gap and error.
+        InputError: no whole number or one out of its range, or another way to end than best, gap and error.
     """
 
     count: int
@@ -43,6 +42,8 @@ class Loop:
     report: Report | None = None
 
     def __post_init__(self) -> None:
+        check_whole("count", self.count)
+        check_whole("max_attempts", self.max_attempts)
         if self.count < 1:
             raise InputError(f"Expected a count of at least 1, found {self.count}. Type, for example: --count 16")
         if self.max_attempts < 1:
@@ -120,7 +121,13 @@ class Core:
         where: Mapping[str, str] | None = None,
         truncation: float = 1.0,
     ) -> Latents:
-        """The latents of one attempt: noise (noise_size,), style (style_size,), gender code; equal on every machine."""
+        """The latents of one attempt: noise (noise_size,), style (style_size,), gender code; equal on every machine.
+
+        Raises:
+            InputError: what `FaceModel.generate` refuses, or an index or attempt that is no whole number.
+        """
+        check_whole("index", index)
+        check_whole("attempt", attempt)
         conditions = resolve(self.spec, gender, where, truncation)
         return draw(self._prior, conditions, Position(seed_subject(seed), index, attempt))
 
@@ -144,15 +151,18 @@ class Core:
         return self._generator(**inputs)["image"]
 
     def render_latents(self, latents: Sequence[Latents]) -> np.ndarray:
-        """(n, size, size, 3) uint8 RGB of n ≥ 1 latents, as `render`."""
+        """(n, size, size, 3) uint8 RGB of n latents, as `render`; of none, an empty array."""
+        if not latents:
+            return np.zeros((0, self.size, self.size, 3), np.uint8)
         style = np.stack([one.style for one in latents])
         return self.render(np.stack([one.noise for one in latents]), [one.gender for one in latents], style)
 
-    def judge(self, images: np.ndarray | Iterable[str | Path | np.ndarray]) -> Verdict:
-        """Gender, attributes, style and quality of pictures: (n, size, size, 3) uint8 RGB, or a list of such and of paths.
+    def judge(self, images: Picture | Iterable[Picture]) -> Verdict:
+        """Gender, attributes, style and quality of pictures: (n, size, size, 3) uint8 RGB, or a list of paths, of faces and of
+        (size, size, 3).
 
         Raises:
-            InputError: another shape or dtype, or a file that is no picture.
+            InputError: another shape or dtype, a file that is no picture, or something else than a picture.
         """
         return read_verdict(self.spec, self._judge(image=as_images(images, self.size)))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from configs.errors import InputError
+from sga.generation.conditions import is_share
 from sga.generation.face import Face
 from sga.model_folder import ModelSpec
 
@@ -96,6 +97,9 @@ def _quality(spec: ModelSpec, asked: float | str | None) -> tuple[float, ...]:
             asked = float(asked)
         except ValueError:
             return tuple(spec.level(str(asked), gender) for gender in spec.gender.values)
-    if not 0 <= asked <= 1:
-        raise InputError(f"Expected a quality from 0 to 1 or {', '.join(spec.quality.values)}, found {asked}.")
+    if not is_share(asked):
+        raise InputError(
+            f"Expected a quality from 0 to 1 or {', '.join(spec.quality.values)}, found {asked!r}. "
+            "Type, for example: --min-quality high"
+        )
     return (asked,) * spec.gender.size

@@ -77,7 +77,8 @@ class FaceModel(Avatars, Control):
         may take another attempt elsewhere (`attempt` tells which). `avatar` rules that out.
 
         Raises:
-            InputError: a count below 1, an unknown gender, attribute, value or level, or a number out of its range.
+            InputError: a count below 1, an unknown gender, attribute, value or level, or a number out of its range or of
+                another type.
             ExhaustedError: see on_exhausted.
         """
         faces = self.stream(gender, count, seed, min_quality, max_attempts, on_exhausted, where, report, truncation, size)

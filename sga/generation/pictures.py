@@ -5,24 +5,32 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from configs.errors import InputError
+from sga.generation.face import Face
 
-__all__ = ["as_images", "open_picture", "read_rgb"]
+__all__ = ["Picture", "as_images", "as_path", "open_picture", "read_rgb"]
+
+Picture: TypeAlias = str | Path | np.ndarray | Face
+"""A path, (size, size, 3) uint8 RGB, or a face, also one that was resized."""
 
 
-def as_images(pictures: np.ndarray | Iterable[str | Path | np.ndarray], size: int) -> np.ndarray:
-    """(n, size, size, 3) uint8 RGB from such an array, or from paths of pictures of any size and arrays (size, size, 3).
+def as_images(pictures: Picture | Iterable[Picture], size: int) -> np.ndarray:
+    """(n, size, size, 3) uint8 RGB from such an array, or from paths of pictures and faces of any size and arrays
+    (size, size, 3).
 
-    Files are turned upright, put onto white where transparent, cropped to a square and resized with anti-aliasing.
+    Files are turned upright, put onto white where transparent, cropped to a square and resized with anti-aliasing; so are
+    faces of another size.
 
     Raises:
-        InputError: another shape or dtype, no picture at all, or a file that is missing, damaged or too large.
+        InputError: another shape or dtype, no picture at all, a file that is missing, damaged or too large, or something else
+            than a picture.
     """
     if isinstance(pictures, np.ndarray):
         array = pictures
@@ -32,12 +40,23 @@ def as_images(pictures: np.ndarray | Iterable[str | Path | np.ndarray], size: in
                 "Resize them, or hand in the paths of the files."
             )
         return array
-    if isinstance(pictures, str | Path):
+    if isinstance(pictures, Face) or not isinstance(pictures, Iterable) or isinstance(pictures, str | bytes):
         pictures = [pictures]
-    images = [as_images(one[None], size)[0] if isinstance(one, np.ndarray) else _open(Path(one), size) for one in pictures]
+    images = [_image(one, size) for one in pictures]
     if not images:
         raise InputError("Expected at least one picture, found none.")
     return np.stack(images)
+
+
+def as_path(picture: object) -> Path:
+    """The path that names a picture.
+
+    Raises:
+        InputError: something else.
+    """
+    if not isinstance(picture, str | PathLike):
+        raise InputError(f"Expected the path of a picture, found {type(picture).__name__}. Save it and name the file.")
+    return Path(picture)
 
 
 @contextmanager
@@ -73,5 +92,8 @@ def read_rgb(path: str | Path | IO[bytes], name: str | None = None) -> np.ndarra
     return np.asarray(Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB"))
 
 
-def _open(path: Path, size: int) -> np.ndarray:
-    return np.asarray(ImageOps.fit(Image.fromarray(read_rgb(path)), (size, size), Image.Resampling.LANCZOS))
+def _image(picture: Picture, size: int) -> np.ndarray:
+    if isinstance(picture, np.ndarray):
+        return as_images(picture[None], size)[0]
+    pixels = picture.image if isinstance(picture, Face) else read_rgb(as_path(picture))
+    return np.asarray(ImageOps.fit(Image.fromarray(pixels), (size, size), Image.Resampling.LANCZOS))

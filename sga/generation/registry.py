@@ -117,10 +117,11 @@ class AvatarRegistry:
             known = len(content.attempts)
             prints = [fingerprint(face.image) for face in own.values()]
             clear = content.clear(np.stack(prints)) if own else np.zeros(0, bool)
-            first = {
-                pair: (face, print_) for pair, face, print_, far in zip(own, own.values(), prints, clear, strict=True) if far
+            tried = {
+                pair: [(face, print_)] if far else []
+                for pair, face, print_, far in zip(own, own.values(), prints, clear, strict=True)
             }
-            registered = [self._register(content, pair, first) for pair in pairs]
+            registered = [self._register(content, pair, tried) for pair in pairs]
             if len(content.attempts) > known:
                 self._write(content)
         how = self._how(content)
@@ -153,11 +154,12 @@ class AvatarRegistry:
         """Under which a pair is registered: with the gender that it is drawn with, for "any" and that one are the same face."""
         return id_digest(pair[0]), self.model.spec.gender.values[self.model.avatar_gender(*pair)]
 
-    def _register(self, content: _Content, pair: Pair, first: Mapping[Pair, tuple[Face, np.ndarray]]) -> Registered:
+    def _register(self, content: _Content, pair: Pair, tried: Mapping[Pair, list[tuple[Face, np.ndarray]]]) -> Registered:
+        """tried: of each pair whose own face is drawn, that one, where it keeps the distance to the rows of the file."""
         key = self._key(pair)
         if key in content.attempts:
             return Registered(content.attempts[key], None)
-        for face, print_ in chain([first[pair]] if pair in first else [], self._candidates(content, pair)):
+        for face, print_ in chain(tried.get(pair, []), self._candidates(content, pair, begin=int(pair in tried))):
             if content.clear_of_added(print_):
                 content.attempts[key] = face.attempt
                 content.added.append(print_)
@@ -167,9 +169,9 @@ class AvatarRegistry:
             f"avatars, found none. Begin another registry with a lower --min-distance."
         )
 
-    def _candidates(self, content: _Content, pair: Pair) -> Iterator[tuple[Face, np.ndarray]]:
-        """The ID's faces but its own, best first, that keep the distance to the rows of the file."""
-        order, step = self.model.avatar_order(*pair), self.model.spec.micro_batch
+    def _candidates(self, content: _Content, pair: Pair, begin: int) -> Iterator[tuple[Face, np.ndarray]]:
+        """The ID's faces, best first, from place `begin` of that order on, that keep the distance to the rows of the file."""
+        order, step = self.model.avatar_order(*pair)[begin:], self.model.spec.micro_batch
         for start in range(0, len(order), step):
             faces = self.model.draw_avatars([(*pair, attempt) for attempt in order[start : start + step]])
             prints = np.stack([fingerprint(face.image) for face in faces])

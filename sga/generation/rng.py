@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "LATENT_BITS",
     "Position",
     "below",
+    "check_whole",
     "each_below",
     "id_subject",
     "quantiles",
@@ -54,12 +56,23 @@ class Position:
     attempt: int
 
 
+def check_whole(name: str, value: object) -> None:
+    """Refuse what is no whole number: a text, a fraction, True.
+
+    Raises:
+        InputError: says what was found.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise InputError(f"Expected a whole number as {name}, found {value!r}. Write, for example: {name}=7")
+
+
 def seed_subject(seed: int) -> str:
     """The subject of a seed in [0, 2**64).
 
     Raises:
-        InputError: outside.
+        InputError: outside, or no whole number.
     """
+    check_whole("seed", seed)
     if not 0 <= seed < _MAX_SEED:
         raise InputError(f"Expected a seed from 0 to {_MAX_SEED - 1}, found {seed}. Type, for example: --seed 7")
     return f"seed:{seed}"
@@ -69,8 +82,10 @@ def id_subject(identity: str) -> str:
     """The subject of an ID: any non-empty text. It is taken byte by byte as UTF-8, without Unicode normalisation.
 
     Raises:
-        InputError: empty, or no valid Unicode.
+        InputError: no text, empty, or no valid Unicode.
     """
+    if not isinstance(identity, str):
+        raise InputError(f"Expected an ID as text, found {identity!r}. Write it in quotes, for example: 'user-42'")
     try:
         identity.encode()
     except UnicodeEncodeError as error:

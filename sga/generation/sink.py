@@ -19,14 +19,14 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from configs.errors import InputError
 from configs.files import explain_os_error
 from sga.generation.face import Face, write_once
 from sga.generation.png import SIGNATURE
 
-__all__ = ["SUFFIXES", "FolderSink", "Sink", "check_left_out", "mismatch", "open_sink", "passed", "read_back"]
+__all__ = ["SUFFIXES", "FolderSink", "Sink", "check_left_out", "mismatch", "open_sink", "passed", "read_back", "read_note"]
 
 SUFFIXES = (".tar", ".parquet")
 """Files that hold many faces."""
@@ -181,6 +181,19 @@ def read_back(content: bytes) -> dict[str, str] | None:
             text[key.decode("latin-1")] = value[2:].split(b"\0", 2)[-1].decode("utf-8", errors="replace")
         place = end
     return None
+
+
+def read_note(text: str | bytes) -> dict[str, Any] | None:
+    """What `Archive._finish` notes in a file, from its JSON; None of JSON of another shape.
+
+    Raises:
+        ValueError: no JSON.
+    """
+    note = json.loads(text)
+    if not isinstance(note, dict) or not isinstance(note.get("faces"), dict):
+        return None
+    left_out = note.get("left_out")
+    return note if isinstance(left_out, list) and all(isinstance(name, str) for name in left_out) else None
 
 
 def mismatch(expected: Mapping[str, str], found: Mapping[str, str] | None) -> str:

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Self, TypeAlias, cast
 from configs.errors import InputError
 from configs.files import atomic_path, explain_os_error, hold
 from sga.generation.face import Face
-from sga.generation.sink import check_left_out, mismatch, passed, read_back
+from sga.generation.sink import check_left_out, mismatch, passed, read_back, read_note
 
 __all__ = ["Archive", "Record", "TarSink"]
 
@@ -242,8 +242,7 @@ class TarSink(Archive):
         try:
             with tarfile.open(self.path) as tar:
                 tar.next()
-                note: dict[str, Any] = json.loads(tar.pax_headers["comment"])
-                return note
+                return read_note(tar.pax_headers["comment"])
         except (tarfile.TarError, OSError, KeyError, ValueError):
             return None
 

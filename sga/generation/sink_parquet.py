@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import MissingExtra
-from sga.generation.sink import read_back
+from sga.generation.sink import read_back, read_note
 from sga.generation.sink_archive import Archive, Record
 
 __all__ = ["ParquetSink"]
@@ -36,10 +36,9 @@ class ParquetSink(Archive):
 
         try:
             stored = pyarrow.parquet.read_schema(self.path).metadata or {}
-            note: dict[str, Any] = json.loads(stored[b"sga"])
+            return read_note(stored[b"sga"])
         except (pyarrow.ArrowInvalid, OSError, KeyError, ValueError):
             return None
-        return note
 
     def _read_all(self) -> Iterator[Record]:
         import pyarrow.parquet

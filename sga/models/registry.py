@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
 from torch import nn
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, did_you_mean
 
 __all__ = [
     "check_arguments",
@@ -59,12 +58,12 @@ def check_arguments(kind: Kind, name: str, arguments: Mapping[str, Any]) -> None
     """
     if name not in _MAKERS[kind]:
         raise ConfigError(
-            f"Expected a {kind} ({', '.join(network_names(kind))}), found {name!r}.{_nearest(name, _MAKERS[kind])}"
+            f"Expected a {kind} ({', '.join(network_names(kind))}), found {name!r}.{did_you_mean(name, _MAKERS[kind])}"
         )
     known = inspect.signature(_MAKERS[kind][name]).parameters
     for argument in arguments:
         if argument not in known:
-            hint = _nearest(argument, known)
+            hint = did_you_mean(argument, known)
             raise ConfigError(f"Expected an argument of the {kind} {name} ({', '.join(known)}), found {argument!r}.{hint}")
 
 
@@ -79,8 +78,3 @@ def make_network(kind: Kind, name: str, **arguments: Any) -> nn.Module:
         return _MAKERS[kind][name](**arguments)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"Expected arguments that fit the {kind} {name}, found: {error}.") from error
-
-
-def _nearest(name: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {close[0]}?" if close else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from classifiers.runtime import RunLog, Stopped, agree, launch, progress_bar, stop_requests
+from classifiers.runtime import RunLog, Stopped, agree, alone, launch, progress_bar, stop_requests
 from configs.errors import ConfigError
 from configs.files import check_space
 from labeling.workspace import Workspace, fingerprint
@@ -73,7 +73,7 @@ def train(
 
     Raises:
         WorkspaceError: a stage before is missing, or the run in the workspace is of other faces.
-        InputError: too little room on the disk.
+        InputError: too little room on the disk, or another training at work in the workspace.
         ConfigError: settings that contradict the run in the workspace, or the number of processes.
         DivergedError: a loss or weight is not finite; the last good checkpoint is kept.
     """
@@ -83,8 +83,26 @@ def train(
             f"Expected a batch that gives each of {fabric.world_size} processes the same number of faces, two or more, "
             f"found {settings.batch}. Type: --set batch={4 * fabric.world_size}"
         )
-    folder, device, first = workspace.folder("gan"), fabric.device, fabric.is_global_zero
     faces = load_training_faces(workspace, settings) if faces is None else faces
+    limit = _Limit(stop_after, measure)
+    with alone(fabric, workspace.folder("gan"), "sga train"):
+        return _train(workspace, settings, faces, fabric, limit, warm_start_from, accept_changes, progress)
+
+
+def _train(
+    workspace: Workspace,
+    settings: GanSettings,
+    faces: TrainingFaces,
+    fabric: Fabric,
+    limit: _Limit,
+    warm_start_from: Path | None,
+    accept_changes: bool,
+    progress: bool,
+) -> TrainingResult:
+    folder, device, first = workspace.folder("gan"), fabric.device, fabric.is_global_zero
+    if first:
+        _remove_leftovers(folder)
+    fabric.barrier()  # from here on every process writes there
     stored, data = read_run(folder), faces.fingerprint()
     if stored is not None:
         check_changes(stored, folder, settings, data, accept_changes=accept_changes)
@@ -92,7 +110,6 @@ def train(
     if settings.cleaning > 0:
         faces = faces.select(clean_rows(workspace, faces, settings, fabric, fresh=stored is None))
     whole, warm = resident(faces, device), settings.warm_start is not None
-    limit = _Limit(stop_after, measure)
     try:
         anchor = (
             prepare_warm_start(workspace, settings, whole, fabric, limit.reached, warm_start_from, progress=progress)
@@ -109,7 +126,6 @@ def train(
         state.clock = warm_start_clock(folder)
     del stored  # as large as the run itself
     if first:
-        _remove_leftovers(folder)
         check_space(folder, 2 * state.size())  # the new checkpoint is whole before the old one goes
         for kept, all_of_them in (("selection", settings.selection == 1), ("cleaning", settings.cleaning == 0)):
             if all_of_them:
@@ -209,7 +225,7 @@ def _tick(fabric: Fabric, settings: GanSettings, state: RunState, log: RunLog | 
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what a killed run was writing: nobody else will."""
+    """Remove what a killed run was writing: nobody else will, and whoever holds the lock is alone there."""
     for leftover in [*folder.glob(".*.tmp"), *folder.glob("preview/.*.tmp")]:
         leftover.unlink(missing_ok=True)
 

@@ -16,6 +16,7 @@ from classifiers.runtime import (
     RunLog,
     Stopped,
     agree,
+    alone,
     launch,
     load_checkpoint,
     progress_bar,
@@ -65,7 +66,8 @@ def train_upscaler(workspace: Workspace, settings: UpscaleSettings, *, progress:
     Raises:
         Stopped: it was asked to stop; the checkpoint is written.
         WorkspaceError: no faces, or the checkpoint is of other settings or faces.
-        InputError: faces too small for the crops, or too little room on the disk.
+        InputError: faces too small for the crops, too little room on the disk, or another training of the upscaler at work in
+            the workspace.
         ConfigError: a batch that the processes cannot share.
         DivergedError: a loss or weight left the finite numbers.
     """
@@ -83,11 +85,12 @@ def train_upscaler(workspace: Workspace, settings: UpscaleSettings, *, progress:
             f"Type: --set crop={most}"
         )
     folder = upscale_folder(workspace)
-    run = _Run(fabric, settings, originals, folder / "checkpoint.pt")
-    speed = run.train(progress=progress)
-    if fabric.is_global_zero:
-        _write(folder, run.network.cpu(), settings, run.seen)
-    fabric.barrier()
+    with alone(fabric, folder, "sga upscale train"):
+        run = _Run(fabric, settings, originals, folder / "checkpoint.pt")
+        speed = run.train(progress=progress)
+        if fabric.is_global_zero:
+            _write(folder, run.network.cpu(), settings, run.seen)
+        fabric.barrier()
     return TrainedUpscaler(folder, run.seen, speed)
 
 

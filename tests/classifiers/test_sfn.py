@@ -21,7 +21,8 @@ from classifiers.sfn import (
     train_sfn,
 )
 from classifiers.train import attribute_weights, strongest
-from configs.errors import WorkspaceError
+from configs.errors import InputError, WorkspaceError
+from configs.files import hold
 from labeling.provenance import Source
 from labeling.workspace import Workspace
 
@@ -78,6 +79,14 @@ def test_styles_are_standardised_on_the_training_faces(sfn_workspace: Path) -> N
     with torch.no_grad():
         both = (network.judge(images)[1] + network.judge(images.flip(3))[1]) / 2
     np.testing.assert_allclose(both.numpy(), style[:4], atol=2e-3)
+
+
+def test_two_trainings_at_once_are_refused(sfn_workspace: Path, settings: SfnSettings, copy_of: Callable[[Path], Path]) -> None:
+    space = Workspace(copy_of(sfn_workspace))
+    record = space.record("sfn")
+    with hold(space.folder("sfn") / ".lock"), pytest.raises(InputError, match="found another sga sfn"):
+        train_sfn(space, settings, progress=False)
+    assert space.record("sfn") == record
 
 
 def test_the_table_ends_with_the_sfn(sfn_workspace: Path) -> None:

@@ -100,6 +100,7 @@ from dataclasses import replace
 from labeling.answers import AnswerStore
 store, name = AnswerStore(sys.argv[1]), sys.argv[2]
 model = store.all()[0]
+print("ready", flush=True)
 for batch in range(20):
     store.append([replace(model, key=f"{name}-{batch}-{i}", reason="x" * 500) for i in range(20)])
 """
@@ -109,11 +110,15 @@ def test_processes_do_not_mix_their_rows(store: AnswerStore, said: Said) -> None
     store.append([said("a", "male")])
     with store.locked():
         writers = [_python(WRITER, store.path, name) for name in "xyz"]
-        with pytest.raises(subprocess.TimeoutExpired):  # they wait for the lock
-            writers[0].wait(1)
+        for writer in writers:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "ready\n"
+        for writer in writers:
+            with pytest.raises(subprocess.TimeoutExpired):  # they wait for the lock
+                writer.wait(1)
         assert len(store.all()) == 1
     for writer in writers:
-        _, errors = writer.communicate(timeout=60)
+        _, errors = writer.communicate(timeout=300)
         assert not errors
     assert len(store.all()) == 1 + 3 * 400
     assert not store.path.with_name("answers.torn").exists()
@@ -137,7 +142,7 @@ except InputError as error:
 def test_a_full_disk_leaves_whole_rows(store: AnswerStore, said: Said) -> None:
     model = said("a", "male")
     store.append([model])
-    out, errors = _python(FULL, store.path).communicate(timeout=60)
+    out, errors = _python(FULL, store.path).communicate(timeout=300)
     assert "Expected to write" in out
     assert not errors
     assert store.path.stat().st_size == 2000

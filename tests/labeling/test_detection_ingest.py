@@ -285,7 +285,7 @@ def test_killed_and_typed_again(tmp_path: Path, detector: Path) -> None:
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and not done_lines(tmp_path / "w"):
         time.sleep(0.01)
     running.send_signal(signal.SIGKILL)

@@ -80,10 +80,10 @@ def test_many_equal_hashes_stay_cheap() -> None:
 def test_ten_thousand_faces_in_seconds() -> None:
     rng = np.random.default_rng(0)
     hashes = [rng.bytes(32) for _ in range(10_000)]
-    started = time.monotonic()
+    started = time.process_time()  # under one on a free core; other processes do not count
     pairs, _ = near_pairs(hashes, RADIUS)
     assert len(pairs) == 0
-    assert time.monotonic() - started < 15
+    assert time.process_time() - started < 15
 
 
 def test_groups_do_not_depend_on_order() -> None:

@@ -360,7 +360,7 @@ def answer(*names: str, skipped: bool = False) -> dict[str, Any]:
     return {"id": 5, "was_cancelled": skipped, "result": regions}
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     """Until it holds; fails after that many seconds."""
     end = time.monotonic() + seconds
     while not condition():

@@ -94,7 +94,7 @@ def versions(client: StudioClient, project: Project) -> list[set[str]]:
     return list(found.values())
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     """Until it holds; fails after that many seconds."""
     end = time.monotonic() + seconds
     while not condition():
@@ -293,7 +293,7 @@ def test_the_command_and_its_death(studio: StudioClient, space: Workspace) -> No
         client.annotate(int(task["id"]), choice("female"))
         assert next_task(client, project)["id"] != task["id"]
         assert client.project(project.id)["total_annotations_number"] == 1
-        assert time.monotonic() - began < 10  # nobody is kept waiting for the dead
+        assert time.monotonic() - began < 30  # nobody is kept waiting for the dead
 
         with command(space, connection) as process:
             printed = until(process, "Ctrl-C")

@@ -5,6 +5,7 @@ SGA_SCREENSHOTS names a folder that takes pictures of the pages.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from labeling.studio.server import LocalServer
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE = 30_000  # milliseconds
+PATIENCE = 60_000  # milliseconds
+FACE = "document.querySelector('img[alt=image]')?.src ?? null"
+CHOSEN = "[...document.querySelectorAll('.lsf-choice input:checked')].map(one => one.name).join()"
 OTHERS = {"male": "female", "female": "male"}
 
 
@@ -76,6 +79,11 @@ def shown(page: Any, faces: int = 1) -> None:
     page.wait_for_function(f"{drawn} === {faces}")
 
 
+def changed(page: Any, expression: str, before: Any) -> None:
+    """Wait until an expression of JavaScript is something else than it was."""
+    page.wait_for_function(f"({expression}) !== {json.dumps(before)}")
+
+
 def sent(page: Any, send: Callable[[], None]) -> None:
     """Do what sends an answer, and wait until the server has taken it and the next task is asked for."""
     with page.expect_response(lambda told: told.request.method == "POST" and "/annotations" in told.url) as taken:
@@ -91,6 +99,7 @@ def test_a_person_labels_by_click_and_by_key(page: Any, space: Workspace, studio
     shown(page)
     picture(page, "single")
     page.locator(f".lsf-choice input[name={OTHERS[guessed[0]]}]").click()
+    face = page.evaluate(FACE)
     sent(page, lambda: page.click("button[name=submit]"))
     steps = [
         (OTHERS[guessed[1]][0], "Control+Enter"),  # its first letter is the key of a value
@@ -98,12 +107,15 @@ def test_a_person_labels_by_click_and_by_key(page: Any, space: Workspace, studio
         ("c", "Control+Enter"),
         ("", "Control+Space"),
     ]
-    for key, send in steps:
-        page.wait_for_timeout(700)  # until the next face is on the page
+    for (key, send), guess in zip(steps, guessed[1:], strict=False):
+        changed(page, FACE, face)
         shown(page)
+        changed(page, f"{CHOSEN} === '{guess}'", False)  # it is chosen when the page is ready for keys
         for one in key:
+            chosen = page.evaluate(CHOSEN)
             page.keyboard.press(one)
-            page.wait_for_timeout(200)
+            changed(page, CHOSEN, chosen)
+        face = page.evaluate(FACE)
         sent(page, lambda send=send: page.keyboard.press(send))
 
     fetched = pull(studio, space, projects_to_pull(space, studio.connection))

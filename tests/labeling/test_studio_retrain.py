@@ -29,7 +29,7 @@ from labeling.workspace import Workspace
 from sga.cli.label_backend import retrain_commands
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     """Until it holds; fails after that many seconds."""
     end = time.monotonic() + seconds
     while not condition():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -180,15 +181,14 @@ def test_a_silent_server_is_ended_with_its_children(
 ) -> None:
     monkeypatch.setattr(module, "NEWS", 0.2)
     program, news = script(f"sleep 600 & echo $! > {tmp_path}/child; wait"), list[str]()
-    started = time.monotonic()
-    silent = r"answer within 1 s, found it silent\. Its log .* ends: \(empty\)\. Type the same command again"
+    silent = r"answer within 10 s, found it silent\. Its log .* ends: \(empty\)\. Type the same command again"
     with pytest.raises(StudioError, match=silent):
-        LocalServer.start(space, executable=program, timeout=1.0, on_wait=news.append)
-    assert set(news) <= {"Making its database … 0 s", "Making its database … 1 s"}
+        LocalServer.start(space, executable=program, timeout=10.0, on_wait=news.append)
     assert news
-    child = int((tmp_path / "child").read_text())
+    assert all(re.fullmatch(r"Making its database … \d+ s", line) for line in news)
+    child, deadline = int((tmp_path / "child").read_text()), time.monotonic() + 60
     while alive(child):
-        assert time.monotonic() - started < 30
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     assert json.loads((space.root / "labeling/studio/server.json").read_text())["pid"] is None
 
@@ -225,7 +225,7 @@ def test_two_starts_at_once_are_one(space: Workspace, script: Script, alive: Ali
             LocalServer.start(space, executable=program)
         assert alive(pid)
         first.send_signal(signal.SIGINT)
-        first.wait(30)
+        first.wait(60)
         assert not alive(pid)
     finally:
         first.kill()
@@ -275,7 +275,7 @@ def test_the_command_starts_tells_and_stops(
             process.send_signal(signal.SIGTERM)
         said += process.stdout.readlines()
         errors = process.stderr.read()
-        assert process.wait(30) == 0, errors
+        assert process.wait(60) == 0, errors
     assert known is not None
     assert known.pid is not None
     text = "".join(said)

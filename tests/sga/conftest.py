@@ -240,13 +240,14 @@ def sharp(model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def vivid_workspace(gan_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained workspace whose generator draws patterns that differ: the few steps of its training leave them all grey."""
-    import torch
-    from safetensors.torch import load_file, save_file
+    from labeling.workspace import Workspace
+    from sga.training import GanSettings
+    from sga.training.snapshot import read_generator, save_generator
 
     root = Path(shutil.copytree(gan_workspace, tmp_path_factory.mktemp("vivid") / "workspace"))
-    path = root / "gan" / "generator.safetensors"
-    weights = load_file(path)
+    stored = read_generator(root / "gan")
+    network, settings = stored.network(), GanSettings.model_validate(stored.described["settings"])
     for name, factor in (("fc.weight", 20.0), ("last.weight", 60.0)):
-        weights[name] = torch.mul(weights[name], factor)
-    save_file(weights, path)
+        network.get_parameter(name).mul_(factor)
+    save_generator(root / "gan", network, settings, Workspace(root).table().schema, stored.described["images"])
     return root

@@ -1,4 +1,5 @@
-"""Two processes: one penalised discriminator step on half of a batch each, then a whole run. Writes into FOLDER.
+"""Two processes: one penalised discriminator step on half of a batch each, then a run that is refused and a whole one. Writes
+into FOLDER.
 
 python gan_parallel.py FOLDER
 """
@@ -7,11 +8,14 @@ from __future__ import annotations
 
 import runpy
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 
 from classifiers.runtime import launch
+from configs.errors import InputError
+from configs.files import hold
 from labeling.workspace import Workspace
 from sga.condition import Condition
 from sga.models import srresnet_discriminator
@@ -49,6 +53,11 @@ if __name__ == "__main__":
     rank = torch.distributed.get_rank()
     torch.save(stepped, folder / f"rank{rank}.pt")
     settings = gan["settings"]("launch={accelerator: cpu, threads: 1, devices: 2}")
+    with hold(folder / "gan" / ".lock") if rank == 0 else nullcontext():  # as another training would
+        try:
+            train(Workspace(folder), settings, gan["draw_faces"](), progress=False)
+        except InputError as error:
+            (folder / f"refused{rank}").write_text(str(error))
     result = train(Workspace(folder), settings, gan["draw_faces"](), progress=False)
     assert result.finished
     torch.distributed.destroy_process_group()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -109,13 +112,65 @@ def test_the_option_fills_empty_genders(tmp_path: Path, spec: ModelSpec) -> None
         ("id\n", "Expected at least one ID"),
         ("id,name\na,b,c\n", "Expected 2 columns in line 2 .*, found 3"),
         (b"id\n\xff\xfe\n", "Expected a CSV in UTF-8"),
-        ('id\n"a\n', "Expected a CSV in UTF-8"),
-        ('id\n"a"b\n', "Expected a CSV in UTF-8"),
+        ('id\n"a\n', "Expected a CSV in UTF-8 at .*, found in line 2: .* Close each quote there"),
+        ('id\n"a"b\n', "Expected a CSV in UTF-8 at .*, found in line 2: .* Close each quote there"),
+        ('id\na\n"b\nc\nd\n', "found in lines 3 to 5: unexpected end of data. Close each quote"),
+        pytest.param('id\na\n"b\n' + "c\n" * 70_000, r"in lines 3 to \d+: field larger .* Close each quote", id="long"),
+        ('"id\n', "found in line 1: unexpected end of data. Close each quote"),
+        ("id,gender\na,\nb,Male\n", r"Expected a gender .* in line 3 .*, found 'Male'\. Did you mean male\?$"),
+        ("id,gender\na,FEMALE\n", r"found 'FEMALE'\. Did you mean female\?$"),
+        ("id,gender\na,x\n", r"found 'x'\. Write one of those\.$"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_drawn(tmp_path: Path, spec: ModelSpec, text: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         read_ids(table(tmp_path, text), spec)
+
+
+def test_a_header_of_several_lines(tmp_path: Path, spec: ModelSpec) -> None:
+    ids = read_ids(table(tmp_path, '"full\nname";"ID";gender\nx;a;male\ny;b\n'), spec)
+    assert list(ids) == [("a", "male"), ("b", None)]
+    assert ids.ignored == ("full\nname",)
+
+
+def test_a_pipe_is_read_once(spec: ModelSpec) -> None:
+    text = "name;id\n" + "".join(f"x;user-{number}\n" for number in range(20_000))
+    read, write = os.pipe()
+
+    def fill() -> None:
+        with os.fdopen(write, "w") as handle:
+            handle.write(text)
+
+    with os.fdopen(read):
+        threading.Thread(target=fill, daemon=True).start()
+        ids = read_ids(f"/dev/fd/{read}", spec)
+    for _ in range(2):
+        assert list(ids) == [(f"user-{number}", None) for number in range(20_000)]
+
+
+@pytest.mark.parametrize("way", ["replaced", "emptied", "removed"])
+def test_what_was_checked_is_drawn_whatever_becomes_of_the_file(tmp_path: Path, spec: ModelSpec, way: str) -> None:
+    path = table(tmp_path, "id,gender\na,\nb,male\n")
+    ids = read_ids(path, spec)
+    if way == "removed":
+        path.unlink()
+    else:
+        path.write_text("id,gender\nc,woman\n" if way == "replaced" else "")
+    assert list(ids) == [("a", None), ("b", "male")]
+
+
+def test_the_temporary_file_goes_with_the_table(tmp_path: Path, spec: ModelSpec) -> None:
+    ids = read_ids(table(tmp_path, "id\na\n"), spec)
+    pairs = ids.pairs
+    assert not pairs.closed
+    del ids
+    gc.collect()
+    assert pairs.closed
+
+
+def test_a_folder_is_no_csv(tmp_path: Path, spec: ModelSpec) -> None:
+    with pytest.raises(InputError, match=r"Expected a CSV of IDs at .*, found: Is a directory\. Name a file"):
+        read_ids(tmp_path, spec)
 
 
 def test_no_such_file(tmp_path: Path, spec: ModelSpec) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,29 @@ def test_one_by_one_as_in_one_call(model: FaceModel, tmp_path: Path) -> None:
     assert [attempts(one, [pair])[0] for pair in IDS[:12]] == attempts(other, IDS[:12])
 
 
+def test_no_attempt_is_drawn_twice(model: FaceModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[str, str | None, int]] = []
+    draw = FaceModel.draw_avatars
+    monkeypatch.setattr(FaceModel, "draw_avatars", lambda self, chosen: drawn.extend(chosen) or draw(self, chosen))
+    registry = AvatarRegistry(model, tmp_path / "avatars.parquet", DISTANCE)
+    taken = [*attempts(registry, IDS[:20]), *attempts(registry, IDS[20:])]  # too near to one of the file, or of the same call
+    assert taken != [model.avatar_attempt(*pair) for pair in IDS]
+    assert len(drawn) > len(IDS)
+    assert len(set(drawn)) == len(drawn)
+
+
+def test_the_own_face_is_taken_where_the_file_went_meanwhile(model: FaceModel, tmp_path: Path) -> None:
+    class Emptied(AvatarRegistry):
+        def _lock(self) -> AbstractContextManager[None]:
+            self.path.unlink()
+            return super()._lock()
+
+    path = tmp_path / "avatars.parquet"
+    attempts(AvatarRegistry(model, path, DISTANCE), IDS[:1])
+    assert attempts(Emptied(model, path, DISTANCE), IDS[:1]) == [model.avatar_attempt(*IDS[0])]
+    assert len(AvatarRegistry(model, path)) == 1
+
+
 def test_the_gender_drawn_is_what_counts(model: FaceModel, tmp_path: Path) -> None:
     registry = AvatarRegistry(model, tmp_path / "avatars.parquet", 1.0)
     own = model.avatar("a").gender
@@ -100,6 +124,7 @@ from sga import FaceModel
 from sga.generation.registry import AvatarRegistry
 path, folder, start = sys.argv[1:]
 registry = AvatarRegistry(FaceModel.load(folder, threads=1), path, 4.3)
+print("ready", flush=True)
 for number in range(int(start), int(start) + 12, 3):
     registry.register([(f"user-{one}", None) for one in range(number, number + 3)])
 """
@@ -110,10 +135,11 @@ def test_several_processes_at_a_time(model: FaceModel, model_path: Path, tmp_pat
     path = tmp_path / "avatars.parquet"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     words = [sys.executable, "-c", WRITER, str(path), str(model_path)]
-    writers = [subprocess.Popen([*words, start], env=environment, stderr=subprocess.PIPE) for start in ("0", "8", "16")]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    writers = [subprocess.Popen([*words, start], env=environment, **pipes) for start in ("0", "8", "16")]
     errors = [writer.communicate(timeout=120)[1] for writer in writers]
-    assert errors == [b"", b"", b""]
-    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    assert [writer.returncode for writer in writers] == [0, 0, 0], errors
+    assert not any(b"Traceback" in error for error in errors)  # a native library may print a line of its own
     table = parquet.read_table(path)
     assert len(set(table["id"].to_pylist())) == table.num_rows == 28
     assert nearest(path) >= DISTANCE
@@ -125,11 +151,14 @@ def test_a_writer_waits_for_the_lock(model: FaceModel, model_path: Path, tmp_pat
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with hold(tmp_path / ".avatars.parquet.lock"):
         words = [sys.executable, "-c", WRITER, str(path), str(model_path), "0"]
-        writer = subprocess.Popen(words, env=environment)
+        writer = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"  # all is imported, the model is read
         with pytest.raises(subprocess.TimeoutExpired):
-            writer.wait(6)
+            writer.wait(1.5)
         assert not path.exists()
     assert writer.wait(60) == 0
+    writer.stdout.close()
     assert len(AvatarRegistry(model, path)) == 12
 
 

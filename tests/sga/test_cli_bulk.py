@@ -25,8 +25,8 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "TERM": "xterm"}
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=120, env=environment())
+def run(*arguments: str | Path, **added: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=120, env={**environment(), **added})
 
 
 def killed(watched: Path, size: int, *arguments: str | Path) -> None:
@@ -91,9 +91,10 @@ def test_a_sheet_of_faces_that_were_there(model_path: Path, tmp_path: Path) -> N
 def test_the_bar_shows_on_a_terminal_alone(model_path: Path, tmp_path: Path, asked: list[str], unit: str) -> None:
     (tmp_path / "ids.csv").write_text("id\n" + "".join(f"user-{number}\n" for number in range(300)))
     base = [*(asked or ["--ids", tmp_path / "ids.csv"]), "--model", model_path]
-    quiet = run(*base, "--to", tmp_path / "quiet.tar")
+    quiet = run(*base, "--to", tmp_path / "quiet.tar", FORCE_COLOR="1")
     assert quiet.returncode == 0
     assert unit not in quiet.stderr
+    assert "\x1b" not in quiet.stderr
     master, slave = pty.openpty()
     process = subprocess.Popen(
         command(*base, "--to", tmp_path / "faces.tar"), env=environment(), stdout=subprocess.DEVNULL, stderr=slave

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,8 @@ from PIL import Image
 from sga import FaceModel
 from sga.cli import main as cli
 from sga.generation.metadata import read_metadata
+
+ROOT = Path(__file__).parents[2]
 
 
 def sga(*arguments: str | Path) -> int:
@@ -209,3 +214,20 @@ def test_help_names_all_ways(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("--id", "--ids", "--registry", "--like", "--mix", "--variations", "--again", "--truncation", "--strength"):
         assert name in told
     assert "--attribute" not in told
+
+
+def test_ids_from_a_pipe(model_path: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "sga.cli.main", "generate", "--ids", "/dev/stdin", "--model", str(model_path)]
+    done = subprocess.run(
+        [*words, "--out", str(tmp_path)],
+        input="id,gender\na,male\nb,\n",
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("2 faces of /dev/stdin")
+    model = FaceModel.load(model_path)
+    for name, face in (("a~male.png", model.avatar("a", "male")), ("b.png", model.avatar("b"))):
+        assert (tmp_path / name).read_bytes() == face.png()

@@ -129,7 +129,7 @@ def test_which_engine_is_taken(model_path: Path, monkeypatch: pytest.MonkeyPatch
 def alone(code: str) -> str:
     """What a process of its own prints."""
     root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root, timeout=300)
     return done.stdout
 
 

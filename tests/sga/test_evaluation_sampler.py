@@ -21,7 +21,7 @@ from sga.export.model import ExportSettings, build_model_folder
 from sga.generation.face_model import FaceModel
 from sga.models import make_network
 from sga.tags import tag_columns, tag_count
-from sga.training import GanSettings
+from sga.training import GanSettings, snapshot
 from sga.training.data import training_rows
 from sga.training.snapshot import save_generator
 
@@ -164,6 +164,25 @@ def test_tags_are_set_to_what_is_asked_for(
         rest = torch.ones(style.shape[1], dtype=torch.bool)
         rest[columns[attribute.name]] = False
         assert len(style[:, rest].unique(dim=0)) > 1  # of real faces, not of one
+
+
+def test_a_checkpoint_written_meanwhile_is_no_part_of_what_is_evaluated(
+    vivid_workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(vivid_workspace / "gan", tmp_path / "gan"))
+    before = source(vivid_workspace, folder)
+
+    def meanwhile(*arguments: Any, **named: Any) -> nn.Module:
+        network = make_network(*arguments, **named)
+        save_generator(folder, network, before.settings, before.schema, before.images + 8)
+        return network
+
+    monkeypatch.setattr(snapshot, "make_network", meanwhile)
+    found = source(vivid_workspace, folder)
+    monkeypatch.undo()
+    assert (found.hash, found.images) == (before.hash, before.images)
+    assert all(torch.equal(value, found._network.state_dict()[name]) for name, value in before._network.state_dict().items())
+    assert source(vivid_workspace, folder).images == before.images + 8
 
 
 def test_a_generator_of_another_schema_is_refused(vivid_workspace: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from classifiers.quality import QualitySettings, tune
 from classifiers.runtime import LaunchSettings, launch, seed_step
 from classifiers.sfn import describe, load_sfn
 from configs.errors import InputError, WorkspaceError
+from configs.files import hold
 from labeling.workspace import Workspace
 from sga import FaceModel
 from sga.cli import main as cli
@@ -248,6 +249,17 @@ def test_an_export_elsewhere_keeps_what_lies_there(
 
     assert export(space, ExportSettings(critic=False), space.folder("model")).path == space.folder("model")
     assert space.state("model") == "done"
+
+
+def test_two_exports_at_once_are_refused(tuned: Path, tmp_path: Path) -> None:
+    building = tmp_path / ".out.building"
+    building.mkdir()  # by the other one
+    with (
+        hold(tmp_path / ".out.lock"),
+        pytest.raises(InputError, match=r"found another sga export that writes out\. Wait until it is done"),
+    ):
+        export(Workspace(tuned), ExportSettings(critic=False), tmp_path / "out")
+    assert building.is_dir()
 
 
 def test_few_styles_are_spread_evenly(tuned: Path, tmp_path: Path) -> None:

@@ -247,6 +247,17 @@ def test_any_gender_draws_both(model: FaceModel) -> None:
         ({"where": {"gender": "male"}}, "Type --gender"),
         ({"where": {"quality": "high"}}, "Type --min-quality"),
         ({"on_exhausted": "ignore"}, "best, gap or error"),
+        ({"seed": "7"}, "Expected a whole number as seed, found '7'"),
+        ({"count": 2.5}, r"Expected a whole number as count, found 2\.5\. Write, for example: count=7"),
+        ({"count": True}, "Expected a whole number as count, found True"),
+        ({"max_attempts": "3"}, "Expected a whole number as max_attempts, found '3'"),
+        ({"gender": 5}, "Expected a gender .*, found 5"),
+        ({"truncation": "0.5"}, "Expected a truncation from 0 to 1, found '0.5'"),
+        ({"min_quality": [0.5]}, r"Expected a quality from 0 to 1 .*, found \[0\.5\]"),
+        ({"where": {"hair_color": None}}, "Expected values by attribute as texts, found .*None"),
+        ({"where": {5: "blue"}}, "Expected values by attribute as texts"),
+        ({"where": ["hair_color"]}, "Expected values by attribute as texts"),
+        ({"size": "192"}, "Expected a size from 16"),
     ],
 )
 def test_wrong_arguments_are_refused_before_drawing(model: FaceModel, arguments: dict[str, object], message: str) -> None:
@@ -300,6 +311,31 @@ def test_judge_takes_files_of_any_kind(model: FaceModel, tmp_path: Path) -> None
     assert len(model.judge([tmp_path / "face.png", tmp_path / "clear.png"] * 6)) == 12
 
 
+def test_numbers_of_numpy_are_numbers(model: FaceModel) -> None:
+    asked = {"count": np.int64(2), "seed": np.uint64(7), "truncation": np.float32(1), "max_attempts": np.int32(12)}
+    assert all(map(same, model.generate("female", **asked), model.generate("female", 2, seed=7)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("place", [{"index": "0"}, {"attempt": 1.0}, {"seed": None}])
+def test_a_position_is_of_whole_numbers(model: FaceModel, place: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=f"Expected a whole number as {next(iter(place))}"):
+        model.draw(**{"seed": 7, **place})  # type: ignore[arg-type]
+
+
+def test_no_latents_are_no_pictures(model: FaceModel) -> None:
+    drawn = model.render_latents([])
+    assert (drawn.shape, drawn.dtype) == ((0, 96, 96, 3), np.uint8)
+
+
+def test_judge_takes_faces(model: FaceModel, tmp_path: Path) -> None:
+    [face] = model.generate("female", 1, seed=1)
+    large = model.resized(face, 192)
+    verdict = model.judge([face, large, large.save(tmp_path / "large.png"), face.image])
+    assert (verdict.quality[[0, 3]] == np.float32(face.quality)).all()
+    assert verdict.quality[1] == verdict.quality[2]
+    assert model.judge(face).quality == verdict.quality[0]
+
+
 def test_judge_refuses_what_is_no_picture(model: FaceModel, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "cut.png").write_bytes(model.generate("male", 1)[0].png()[:4000])
@@ -313,6 +349,9 @@ def test_judge_refuses_what_is_no_picture(model: FaceModel, tmp_path: Path) -> N
         model.judge([np.zeros((64, 64, 3), np.uint8)])
     with pytest.raises(InputError, match="at least one picture"):
         model.judge([])
+    for other in (None, 5, [5], [None], b"face.png", [[tmp_path]]):
+        with pytest.raises(InputError, match="Expected the path of a picture, found"):
+            model.judge(other)
 
 
 def test_the_loop_fills_its_batches() -> None:

@@ -243,3 +243,18 @@ def test_a_broken_critic_is_refused(broken: str) -> None:
 def test_an_empty_id_is_refused(model: FaceModel) -> None:
     with pytest.raises(InputError, match="Expected an ID"):
         model.avatar("")
+
+
+def test_an_id_is_text(model: FaceModel) -> None:
+    for identity in (5, None, b"user-42", ["a"]):
+        with pytest.raises(InputError, match=r"Expected an ID as text, found .*. Write it in quotes"):
+            model.avatar(identity)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="Expected an ID as text"):
+            model.avatars(["a", identity])  # type: ignore[list-item]
+        with pytest.raises(InputError, match="Expected an ID as text"):
+            model.avatar_order(identity)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="Expected a list of IDs, found 5"):
+        model.avatars(5)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"Expected a gender .*, found 5"):
+        model.avatars(["a"], 5)  # type: ignore[arg-type]
+    assert [face.identity for face in model.avatars(iter("ab"))] == [model.avatar(one).identity for one in "ab"]

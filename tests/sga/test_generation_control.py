@@ -186,6 +186,30 @@ def test_mix_with_another_picture_blends_styles(model: FaceModel, face: Face, ph
     assert next(model.mix(photo, one)).gender == model.judge([photo]).gender[0]
 
 
+def test_a_face_is_as_good_as_its_png(model: FaceModel, make_model: MakeModel, face: Face, photo: Path, tmp_path: Path) -> None:
+    other = model.resized(model.generate("male", 1, seed=1)[0], 192)
+    one, two = face.save(tmp_path / "a.png"), other.save(tmp_path / "b.png")
+    assert next(model.mix(face, other)).png() == next(model.mix(one, two)).png()
+    assert next(model.mix(face, photo, seed=1)).png() == next(model.mix(one, photo, seed=1)).png()
+    assert next(model.like(other, seed=1)).png() == next(model.like(two, seed=1)).png()
+    assert (model.style_of(other) == model.style_of(two)).all()
+    foreign = FaceModel.load(make_model(critic=True, style_jitter=0.5)).generate("male", 1, seed=1)[0]
+    assert next(model.mix(face, foreign)).how["made"] == "blend"  # its latents are another model's
+    bare = replace(face, latents=None)
+    assert next(model.mix(face, bare)).how["made"] == "blend"
+
+
+def test_what_is_no_picture_is_said(model: FaceModel, face: Face) -> None:
+    for other in (5, None, b"face.png"):
+        for made in (model.like, model.style_of, lambda picture: model.mix(face, picture), model.variations, model.again):
+            with pytest.raises(InputError, match="Expected the path of a picture, found"):
+                made(other)
+    with pytest.raises(InputError, match=r"Expected the path of a picture, found Face. Save it"):
+        model.again(face)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"Expected a strength from 0 to 1, found '0.2'"):
+        model.variations(face, strength="0.2")  # type: ignore[arg-type]
+
+
 def test_variations_stay_near(model: FaceModel, face: Face, tmp_path: Path) -> None:
     path, distances = face.save(tmp_path / "a.png"), []
     for strength in (0.0, 0.1, 0.5, 1.0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -340,6 +341,23 @@ def test_other_files_are_refused(model: FaceModel, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no PNG or is damaged"):
         fill(model, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["faces.parquet", "faces.tar", "folder.tar", "out"]
+
+
+@pytest.mark.parametrize(
+    "note", [["faces"], 5, {"faces": 5}, {"faces": {}}, {"faces": {}, "left_out": [[1]]}, {"left_out": []}]
+)
+def test_a_note_of_another_shape_is_another_file(model: FaceModel, tmp_path: Path, note: Any) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="the extra tables writes parquet")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    with tarfile.open(tmp_path / "faces.tar", "w", format=tarfile.PAX_FORMAT, pax_headers={"comment": json.dumps(note)}):
+        pass
+    table = pyarrow.table({"name": ["a"]}).replace_schema_metadata({"sga": json.dumps(note)})
+    parquet.write_table(table, tmp_path / "faces.parquet")
+    for place in (tmp_path / "faces.tar", tmp_path / "faces.parquet"):
+        with pytest.raises(InputError, match="found one that sga did not write"):
+            fill(model, place, 1)
+        fill(model, place, 1, overwrite=True)
+        assert list(faces(place)) == [name_of(0)]
 
 
 def test_one_command_at_a_time(model: FaceModel, tmp_path: Path) -> None:

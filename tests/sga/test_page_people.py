@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import shlex
 from pathlib import Path
@@ -139,14 +140,19 @@ def test_a_slider_goes_from_one_face_to_another(opened: Any) -> None:
     slider = page.get_by_role("slider", name="From the first")
     assert slider.is_enabled()
     slider.focus()
-    for key in ("Home", "ArrowRight", "ArrowRight"):
+
+    def press(key: str) -> None:
+        """And wait until its face is shown: the address names it then."""
+        before = page.evaluate("location.hash")
         page.keyboard.press(key)
-    SITE.until(page, "location.hash.includes('l=')")
-    SITE.until(page, "document.querySelector('input[type=range].wide, .slider.wide input').ariaValueText === '6 %'")
-    page.wait_for_timeout(500)
+        SITE.until(page, f"location.hash !== {json.dumps(before)}")
+
+    for key in ("Home", "ArrowRight", "ArrowRight"):
+        press(key)
+    assert "l=" in page.evaluate("location.hash")
+    assert slider.get_attribute("aria-valuetext") == "6 %"
     near = np.abs(SITE.shown(page).astype(int) - first).mean()
-    page.keyboard.press("End")
-    page.wait_for_timeout(500)
+    press("End")
     assert 0 < near < np.abs(SITE.shown(page).astype(int) - first).mean()
 
 

@@ -13,9 +13,11 @@ from PIL import Image
 import classifiers.quality
 from classifiers.quality import QualitySettings
 from configs.errors import InputError, WorkspaceError
+from configs.files import hold
 from labeling.answers import Answer, store_of
 from labeling.provenance import Source
 from labeling.workspace import Workspace
+from sga import quality
 from sga.quality import draft_model, draw_faces, draw_for_labels, labels_taken_in, tune_judge
 from sga.quality_asked import pulled, take_in_answers
 from sga.quality_faces import outdated
@@ -117,6 +119,31 @@ def test_labels_are_kept_and_the_newest_wins(
     assert {(row["index"], row["quality"]) for row in table_of(kept)} == {("0", "median"), ("1", "high"), ("3", "low")}
     assert again == {name: count + 1 for name, count in without.items()}
     assert tune_judge(space, settings, [], progress=False).acceptance.labels == again  # nothing new: all is still there
+
+
+def test_two_tunings_at_once_are_refused(drafted: Path, settings: QualitySettings, copy_of: Callable[[Path], Path]) -> None:
+    space = Workspace(copy_of(drafted))
+    with hold(space.folder("quality") / ".lock"), pytest.raises(InputError, match="found another sga quality tune"):
+        tune_judge(space, settings, [space.folder("quality") / "none.csv"], progress=False)
+    with pytest.raises(InputError, match=r"none\.csv"):
+        tune_judge(space, settings, [space.folder("quality") / "none.csv"], progress=False)
+
+
+def test_no_draft_is_made_of_a_generator_that_trains_meanwhile(
+    drafted: Path, copy_of: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space, build = Workspace(copy_of(drafted)), quality.build_model_folder
+    (space.folder("quality") / "draft.txt").unlink()
+
+    def meanwhile(*arguments: Any) -> Any:
+        made = build(*arguments)
+        space.begin("gan")
+        return made
+
+    monkeypatch.setattr(quality, "build_model_folder", meanwhile)
+    with pytest.raises(WorkspaceError, match=r"found it in training\. Wait until sga train is done"):
+        draft_model(space)
+    assert not (space.folder("quality") / "draft.txt").exists()
 
 
 def test_labels_of_another_generator_are_put_aside(

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,16 +117,27 @@ def test_a_finished_run_can_be_lengthened_and_equals_a_long_one(straight: Path, 
         assert_same(checkpoint(tmp_path)[part], checkpoint(straight)[part], part)
 
 
+@contextmanager
+def endless(root: Path, *overrides: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process that trains in `root` and has written its first checkpoint."""
+    command = [sys.executable, str(SCRIPT), str(root), "images=100000000", "checkpoint_images=20", *overrides]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            path, deadline = root / "gan" / "checkpoint.pt", time.monotonic() + 300
+            while not path.is_file() and child.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert path.is_file(), "the training did not begin"
+            yield child
+        finally:
+            child.kill()
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_an_interrupted_run_goes_on_exactly(number: signal.Signals, tmp_path: Path) -> None:
     broken, whole = tmp_path / "broken", tmp_path / "whole"
-    command = [sys.executable, str(SCRIPT), str(broken), "images=100000000", "checkpoint_images=20", "penalty_interval=3"]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    path, deadline = broken / "gan" / "checkpoint.pt", time.monotonic() + 60
-    while not path.is_file() and child.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    child.send_signal(number)
-    output, errors = child.communicate(timeout=60)
+    with endless(broken, "penalty_interval=3") as child:
+        child.send_signal(number)
+        output, errors = child.communicate(timeout=120)
     seen = checkpoint(broken)["position"]["seen"]
     if number == signal.SIGKILL:
         assert child.returncode == -signal.SIGKILL
@@ -141,6 +154,23 @@ def test_an_interrupted_run_goes_on_exactly(number: signal.Signals, tmp_path: Pa
         assert_same(left[part], right[part], part)
     assert ticks(broken) == ticks(whole)
     assert not list(broken.rglob(".*.tmp"))
+
+
+def test_two_trainings_at_once_are_refused_and_the_first_is_not_disturbed(tmp_path: Path) -> None:
+    with endless(tmp_path) as first:
+        writing = tmp_path / "gan" / f".generator.json.{first.pid}.tmp.tmp"  # as if it were: its own are gone at once
+        writing.touch()
+        for _ in range(2):
+            with pytest.raises(InputError, match=r"only one at work in .*gan, found another sga train\. Wait until it is done"):
+                run(tmp_path, "images=20", "checkpoint_images=20")
+        assert writing.exists()
+        assert first.poll() is None
+        first.send_signal(signal.SIGTERM)
+        assert first.communicate(timeout=120)[0] == "False\n"
+    seen = checkpoint(tmp_path)["position"]["seen"]
+    assert [tick["images"] for tick in ticks(tmp_path)] == list(range(12, seen + 1, 12))
+    assert run(tmp_path, f"images={seen + 4}").finished  # the lock went with the process
+    assert not writing.exists()
 
 
 def test_changed_settings_are_named(straight: Path) -> None:

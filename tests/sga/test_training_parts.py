@@ -1,5 +1,9 @@
 import copy
+import itertools
+import json
 import runpy
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +16,12 @@ from classifiers.runtime import LaunchSettings, launch
 from configs import load_settings, preset_names
 from configs.errors import ConfigError, InputError, WorkspaceError
 from sga.condition import Condition, ConditionPrior, truncated_normal
-from sga.models import DiscriminatorOutput
+from sga.models import DiscriminatorOutput, make_network
 from sga.training import GanSettings, load_generator
 from sga.training.data import RealBatch, step_rows
 from sga.training.ema import update_average
 from sga.training.preview import eval_mode, fixed_conditions, grid
-from sga.training.snapshot import load_weights
+from sga.training.snapshot import load_weights, read_generator, save_generator
 from sga.training.steps import discriminator_step, generator_step, learning_rate_factor
 
 gan = runpy.run_path(str(Path(__file__).with_name("gan_run.py")))
@@ -228,6 +232,53 @@ def test_contradictions_are_refused(override: str, message: str) -> None:
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         gan["settings"]().batch = 2
+
+
+def test_a_generator_is_read_while_a_training_replaces_it(tmp_path: Path) -> None:
+    """What is read is one checkpoint, never the description of one with the weights of the next."""
+    settings, over = gan["settings"](), threading.Event()
+    network = make_network("generator", settings.generator.name, **settings.network_arguments("generator"))
+
+    def write(images: int) -> None:
+        nn.init.constant_(network.last.bias, images)
+        save_generator(tmp_path, network, settings, gan["SCHEMA"], images)
+
+    def keep_writing() -> None:
+        for images in itertools.count(1):
+            if over.is_set():
+                return
+            write(images)
+
+    write(0)
+    writer, deadline, seen = threading.Thread(target=keep_writing), time.monotonic() + 120, set[int]()
+    writer.start()
+    try:
+        while len(seen) < 20 and time.monotonic() < deadline:
+            stored = read_generator(tmp_path)
+            seen.add(stored.described["images"])
+            assert stored.network().last.bias.tolist() == [stored.described["images"]] * 3
+            assert stored.hash == stored.described["weights"]
+    finally:
+        over.set()
+        writer.join()
+    assert len(seen) >= 20
+
+
+def test_a_generator_of_two_checkpoints_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = gan["settings"]()
+    network = make_network("generator", settings.generator.name, **settings.network_arguments("generator"))
+    save_generator(tmp_path, network, settings, gan["SCHEMA"], 4)
+    described = (tmp_path / "generator.json").read_text()
+    nn.init.ones_(network.last.bias)
+    save_generator(tmp_path, network, settings, gan["SCHEMA"], 8)
+    (tmp_path / "generator.json").write_text(described)  # a training was killed between the two files
+    monkeypatch.setattr("sga.training.snapshot._PATIENCE", 0.1)
+    with pytest.raises(WorkspaceError, match=r"generator\.json names, found those of another checkpoint .*same sga train"):
+        load_generator(tmp_path)
+    unnamed = json.loads(described)
+    del unnamed["weights"]  # as earlier versions wrote it
+    (tmp_path / "generator.json").write_text(json.dumps(unnamed))
+    assert load_generator(tmp_path).last.bias.tolist() == [1, 1, 1]
 
 
 def test_a_generator_that_cannot_be_read_is_explained(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from classifiers.runtime import Stopped, load_checkpoint, stop_after
 from configs.errors import DivergedError, InputError, WorkspaceError
+from configs.files import hold
 from labeling.workspace import Workspace
 from sga.cli import main as cli
 from sga.generation.enlarge import Enlarger
@@ -150,7 +151,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(faces_workspace: Path, tmp_p
         time.sleep(0.05)
     assert stats.is_file(), "the training did not begin"
     process.send_signal(signal.SIGTERM)
-    told = process.communicate(timeout=60)[1]
+    told = process.communicate(timeout=300)[1]
     assert process.returncode == 130, told
     assert "Type the same command to go on." in told
     assert state(workspace)["seen"] >= 32
@@ -165,6 +166,13 @@ def test_refusals(straight: Workspace, faces_workspace: Path, tmp_path: Path) ->
         train_upscaler(Workspace(tmp_path / "none"), settings(), progress=False)
     with pytest.raises(DivergedError, match="--set learning_rate="):
         train_upscaler(space(faces_workspace, tmp_path / "far"), settings(learning_rate=1e30), progress=False)
+    busy = space(faces_workspace, tmp_path / "busy")
+    with (
+        hold(busy.root / "upscale" / ".lock"),
+        pytest.raises(InputError, match="found another sga upscale train"),
+    ):
+        train_upscaler(busy, settings(), progress=False)
+    assert [path.name for path in (busy.root / "upscale").iterdir()] == [".lock"]
 
 
 # -- measuring -----------------------------------------------------------------------------------------------------------------

@@ -35,10 +35,25 @@ Open = Callable[..., Any]
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    """Files of a folder and nothing said about it; `extra` headers go with each."""
+    """Files of a folder and nothing said about it; `extra` headers go with each; of those with `paused` in their names the
+    second half comes two seconds after the first."""
 
     extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}  # noqa: RUF012 - as the base has it
     extra: dict[str, str] = {}  # noqa: RUF012
+
+    def __init__(self, *args: Any, paused: str = "", **more: Any) -> None:
+        self.paused = paused
+        super().__init__(*args, **more)  # answers at once
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        """Send a file."""
+        if self.paused and self.paused in self.path:
+            content = source.read()
+            outputfile.write(content[: len(content) // 2])
+            time.sleep(2)
+            outputfile.write(content[len(content) // 2 :])
+        else:
+            super().copyfile(source, outputfile)
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -55,9 +70,9 @@ class _Isolating(_Quiet):
 
 
 @contextmanager
-def site(folder: Path, *, isolated: bool) -> Iterator[str]:
-    """The address of a host on this machine that serves a folder until the block ends."""
-    handler = functools.partial(_Isolating if isolated else _Quiet, directory=str(folder))
+def site(folder: Path, *, isolated: bool, paused: str = "") -> Iterator[str]:
+    """The address of a host on this machine that serves a folder until the block ends. paused: see `_Quiet`."""
+    handler = functools.partial(_Isolating if isolated else _Quiet, directory=str(folder), paused=paused)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)

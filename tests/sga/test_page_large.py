@@ -109,7 +109,7 @@ def test_the_model_that_ships_enlarges_as_the_command_line(
     model = FaceModel.load()
     sizes = write_page(model.folder, tmp_path / "page")
     assert sizes["upscaler"] <= 750_000
-    with SITE.site(tmp_path / "page", isolated=True) as address:
+    with SITE.site(tmp_path / "page", isolated=True, paused="upscaler") as address:
         page = browser.new_page()
         page.set_default_timeout(2 * SITE.PATIENCE)
         asked: list[str] = []

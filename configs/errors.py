@@ -14,7 +14,6 @@ UserError
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 __all__ = [
@@ -34,6 +33,8 @@ __all__ = [
 
 def did_you_mean(typed: str, known: Iterable[str]) -> str:
     """The end of an error: " Did you mean male?" where a known name is close to what was typed, in either case, else ""."""
+    import difflib  # every command imports this module, few make a mistake
+
     names = {name.lower(): name for name in known}
     close = difflib.get_close_matches(typed.lower(), names, n=1)
     return f" Did you mean {names[close[0]]}?" if close else ""

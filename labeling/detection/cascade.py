@@ -114,7 +114,7 @@ class CascadeDetector:
             counts = counts * (overlap(here[None], boxes)[0][0] >= _SAME)
             total += counts.sum()
             if not total:
-                break  # mirrored it seldom is a face either, never a sure one
+                break  # mirrored it hardly ever is one either
             if counts.max(initial=0) > most:
                 most, best = counts.max(), boxes[counts.argmax()] / scale + [*low, 0, 0]
         return best, float(total / (total + _HALF))

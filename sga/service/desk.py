@@ -149,36 +149,22 @@ class Desk:
             self._faces -= faces
             self._rate.finished(drawn, idle=not self._faces)
 
-    def _retry_after(self) -> str:
-        """Whole seconds until what waits now is drawn."""
-        return str(max(1, min(math.ceil(self._rate.seconds(self._faces)), 3600)))
-
     def _full(self, faces: int) -> Problem:
-        seconds = self._retry_after()
-        return Problem(
-            429,
-            f"Expected room for {faces} more in the queue of {self._settings.queue} faces, found {self._faces} waiting. "
-            f"Ask again in {seconds} s.",
-            {"Retry-After": seconds},
+        return self._later(
+            429, f"Expected room for {faces} more in the queue of {self._settings.queue} faces, found {self._faces} waiting."
         )
 
     def _too_late(self) -> Problem:
-        seconds = self._retry_after()
-        return Problem(
-            503,
-            f"Expected an answer within {self._settings.timeout:g} s, found {self._faces} faces waiting. "
-            f"Ask again in {seconds} s.",
-            {"Retry-After": seconds},
-        )
+        return self._later(503, f"Expected an answer within {self._settings.timeout:g} s, found {self._faces} faces waiting.")
 
     def _stopping(self) -> Problem:
-        seconds = self._retry_after()
-        return Problem(
-            503,
-            f"Expected to finish this before the service stops, found its {self._settings.stop_timeout:g} s for that over. "
-            f"Ask again in {seconds} s.",
-            {"Retry-After": seconds},
-        )
+        left = self._settings.stop_timeout
+        return self._later(503, f"Expected to finish this before the service stops, found its {left:g} s for that over.")
+
+    def _later(self, status: int, found: str) -> Problem:
+        """The problem, with the whole seconds until what waits now is drawn."""
+        seconds = str(max(1, min(math.ceil(self._rate.seconds(self._faces)), 3600)))
+        return Problem(status, f"{found} Ask again in {seconds} s.", {"Retry-After": seconds})
 
 
 async def _gone(request: Request) -> None:
